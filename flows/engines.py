@@ -9,7 +9,14 @@ from typing import Any
 from configs.paths import Home
 from configs.schema import ModelConfig
 from flows.timings import timed
-from tasks.environment import Check, MemoryPlan, check_machine, engine_version, plan_for_model
+from tasks.environment import (
+    Check,
+    MemoryPlan,
+    check_machine,
+    detect,
+    engine_version,
+    plan_for_model,
+)
 from tasks.inference.opening import engine_spec
 from tasks.inference.plan import EngineSpec
 from tasks.inference.session import EngineSession
@@ -44,7 +51,8 @@ class _Smaller:
         self._model, self._files, self._plan = model, files, plan
 
     def __call__(self) -> EngineSpec | None:
-        smaller = self._plan.smaller()
+        planned_on_cards = self._plan.platform != "CPU"
+        smaller = self._plan.smaller(detect().cards if planned_on_cards else ())
         if smaller is None:
             return None
         logger.warning("out of memory: trying once more with %s", smaller.summary())
@@ -91,7 +99,8 @@ _plans: dict[str, MemoryPlan] = {}
 
 def memory_plan(model: ModelConfig, files: Path) -> MemoryPlan:
     """The model's memory plan on this machine, made once a process."""
-    if model.name not in _plans:
+    key = f"{model.name} {model.given}"
+    if key not in _plans:
         with timed("memory plan"):
-            _plans[model.name] = plan_for_model(model, files)
-    return _plans[model.name]
+            _plans[key] = plan_for_model(model, files)
+    return _plans[key]

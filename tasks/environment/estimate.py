@@ -1,8 +1,8 @@
 """The figures behind a memory plan: weights exactly, activations and overhead by estimate.
 
-The estimates are set against one measurement: vLLM 0.24 with Pixtral-12B in bfloat16 on one H100
-80GB (79.6 GiB, utilisation 0.9) reports a KV cache of 290,496 tokens = 44.3 GiB; 71.7 GiB less
-23.6 GiB of weights leave 3.8 GiB for activations and overhead.
+The estimates are set against what vLLM 0.24 reports for Pixtral-12B in bfloat16 on one H100 80GB
+(79.2 GiB for programs): of what it may use, 23.6 GiB of weights and the KV cache leave 1.1 GiB where
+5,120 tokens are batched, 3.3 GiB where 16,384 are.
 """
 
 from __future__ import annotations
@@ -18,8 +18,14 @@ DEFAULT_UTILIZATION = 0.9
 HIGHEST_UTILIZATION = 0.95
 COMFORTABLE_REQUESTS = 8
 """Fewer requests than this in the KV cache leave a card waiting: a larger split is preferred."""
-LARGE_CARD_BYTES = 70 * GIB
-"""From here on vLLM batches 16,384 tokens at once by default, below 8,192."""
+USUAL_BATCHED_TOKENS = 5120
+"""Our default for max_num_batched_tokens on a GPU: one image of Pixtral's largest size (4,160 tokens)
+and the questions to it in one step; vLLM's own for AsyncLLM (2,048) cuts every page in two."""
+ENCODER_CACHE_SHARE = 0.0125
+"""Of a card's memory, for image embeddings that wait for their questions. The engine fills it while
+it works, beside what vLLM counts into gpu_memory_utilization: so much must stay free."""
+USUAL_REQUESTS_AT_ONCE = 256
+"""Our default for max_num_seqs on a GPU."""
 
 
 def value_bytes(dtype: str, default: int) -> int:
@@ -45,17 +51,14 @@ def weight_bytes(shape: ModelShape, dtype: str, quantize: str, tensor: int, pipe
     return int(linear / (tensor * pipeline) + embeddings + shape.vision_parameters * value)
 
 
-def activation_bytes(
-    shape: ModelShape, card_bytes: int, tensor: int, batched_tokens: int | None
-) -> int:
+def activation_bytes(shape: ModelShape, tensor: int, batched_tokens: int | None) -> int:
     """The peak of intermediate results while a full batch goes through.
 
     The text side: three feed-forward buffers and six of the hidden width a token, 2 bytes each; the
     image side the same over the patches of as many images as a batch holds; the larger counts,
-    as one runs after the other. Encoded images stay until they are used.
+    as one runs after the other. The images of a batch are held encoded beside them.
     """
-    batch = batched_tokens or (16_384 if card_bytes >= LARGE_CARD_BYTES else 8_192)
-    batch = max(batch, shape.image_tokens)
+    batch = max(batched_tokens or USUAL_BATCHED_TOKENS, shape.image_tokens)
     text = batch * 2 * (3 * shape.intermediate / tensor + 6 * shape.hidden)
     images = max(1, batch // max(1, shape.image_tokens)) if shape.image_tokens else 0
     patches = images * shape.image_patches
@@ -67,6 +70,15 @@ def activation_bytes(
 def overhead_bytes(cards: int, eager: bool) -> int:
     """Driver context and workspaces, CUDA graphs, and buffers between several cards."""
     return int(GIB * (0.8 + (0.0 if eager else 0.6) + (0.5 if cards > 1 else 0.0)))
+
+
+def roomy_bytes(usable: int, weights: int, activations: int, overhead: int) -> int:
+    """A budget that leaves nothing to wish: `usable` bytes of KV cache, and a GiB of reserve.
+
+    For small models: vLLM would fill nine tenths of a card with a cache that no number of requests
+    at once could use, and take seconds to list its blocks.
+    """
+    return usable + weights + activations + overhead + GIB
 
 
 def splits(shape: ModelShape, options: Mapping[str, Any], cards: int) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ by `pixtrack models show`. Imports neither vllm nor torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,12 @@ from tasks.environment.cards import Card
 from tasks.environment.estimate import (
     COMFORTABLE_REQUESTS,
     DEFAULT_UTILIZATION,
+    ENCODER_CACHE_SHARE,
     HIGHEST_UTILIZATION,
+    USUAL_REQUESTS_AT_ONCE,
     activation_bytes,
     overhead_bytes,
+    roomy_bytes,
     splits,
     value_bytes,
     weight_bytes,
@@ -81,7 +85,7 @@ def plan_memory(
     config = model if isinstance(model, ModelConfig) else None
     shape = model_shape(config, directory if config else Path(model))  # type: ignore[arg-type]
     name = config.title if config else Path(model).name  # type: ignore[arg-type]
-    user = dict(options or {})
+    user = {**(config.given if config else {}), **(options or {})}
     base = dict(config.engine) if config else {}
     recipe = next(
         (
@@ -206,10 +210,9 @@ def _layout(
         if "enforce_eager" not in question.pinned:
             planned["enforce_eager"] = True
         notes.append("the smaller plan: less memory, smaller batches, no CUDA graphs")
-    activations = activation_bytes(shape, total, tensor, batched)
+    activations = activation_bytes(shape, tensor, batched)
     overhead = overhead_bytes(tensor * pipeline, bool(planned.get("enforce_eager")))
     budget = int(total * utilization)
-    kv = max(0, budget - weights - activations - overhead)
     per_token = (
         -(-shape.layers // pipeline)
         * max(1, -(-shape.kv_heads // tensor))
@@ -217,9 +220,16 @@ def _layout(
         * 2
         * value_bytes(str(options.get("kv_cache_dtype", "auto")), 2)
     )
-    tokens = kv // per_token
     request = question.prompt_tokens + question.answer_tokens
     wanted = int(options.get("max_model_len") or shape.context_tokens)
+    if "gpu_memory_utilization" not in options:
+        at_once = max(USUAL_REQUESTS_AT_ONCE, int(planned.get("max_num_seqs") or 0))
+        roomy = roomy_bytes(at_once * wanted * per_token, weights, activations, overhead)
+        utilization = min(utilization, max(0.01, math.ceil(100 * roomy / total) / 100))
+        planned["gpu_memory_utilization"] = utilization
+        budget = int(total * utilization)
+    kv = max(0, budget - weights - activations - overhead)
+    tokens = kv // per_token
     length = _length(question, wanted, tokens, request, notes)
     planned["max_model_len"] = length
     if tensor > 1 or "tensor_parallel_size" in planned:
@@ -279,8 +289,10 @@ def _dtype(
 def _utilization(
     question: Question, asked: float, total: int, free: int, notes: list[str]
 ) -> float:
-    """What the card's free memory allows: vLLM refuses to start where less is free than it may use."""
-    allowed = int((free - 0.01 * total) / total * 100) / 100
+    """What the card's free memory allows: vLLM refuses to start where less is free than it may use,
+    and the image embeddings come beside that.
+    """
+    allowed = int((free / total - 0.01 - ENCODER_CACHE_SHARE) * 100) / 100
     if allowed < asked:
         notes.append(
             f"{gib(total - free)} of the card are held by others: utilisation {allowed:.2f}"

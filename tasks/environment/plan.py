@@ -8,6 +8,7 @@ from typing import Any
 
 from configs.errors import UserError
 from tasks.environment.cards import GIB, Card
+from tasks.environment.estimate import ENCODER_CACHE_SHARE
 from tasks.environment.shape import ModelShape
 
 RESOURCE_OPTIONS = frozenset(
@@ -98,6 +99,7 @@ class MemoryPlan:
             ("budget", f"{gib(self.budget_bytes)} (utilisation {self.utilization:.2f})"),
             ("weights", f"{gib(self.weight_bytes)} {self.dtype}{_and(self.quantization)}"),
             ("activations", f"{gib(self.activation_bytes)} at the peak (estimated)"),
+            *self._beside_the_budget(),
             ("overhead", f"{gib(self.overhead_bytes)} (estimated)"),
             ("KV cache", f"{gib(self.kv_bytes)} = {self.kv_tokens:,} tokens"),
             ("KV per token", f"{self.kv_bytes_per_token:,} bytes"),
@@ -122,15 +124,23 @@ class MemoryPlan:
             raise UserError(self.refusal)
         return self
 
-    def smaller(self) -> MemoryPlan | None:
+    def smaller(self, cards: tuple[Card, ...] = ()) -> MemoryPlan | None:
         """The plan for the one retry after an out-of-memory at the start; None where none is left.
 
-        Leaves more of the card free, batches half as much at once, and does without CUDA graphs.
+        Leaves more of the card free, batches less at once, and does without CUDA graphs. `cards` as
+        they are now, if somebody has looked: others may have taken memory since the first plan.
         """
         if self.request is None or self.request.reduced or self.refusal:
             return None
-        plan = self.request.planner(replace(self.request, reduced=True))
+        request = replace(self.request, reduced=True, cards=cards or self.request.cards)
+        plan = self.request.planner(request)
         return plan if plan.fits else None
+
+    def _beside_the_budget(self) -> list[tuple[str, str]]:
+        if self.platform == "CPU":
+            return []
+        size = gib(self.total_bytes * ENCODER_CACHE_SHARE)
+        return [("encoded images", f"up to {size}, beside the budget")]
 
 
 @dataclass(frozen=True)

@@ -130,12 +130,12 @@ class EngineSession:
         """One more try with a smaller memory plan, after an out-of-memory at the start."""
         if self._ready is not None or event.details.get("reason") != "out_of_memory":
             return False
+        self.close()  # first: what it still holds would count as held by others
         spec = self._smaller()
         if spec is None:
             return False
         self._smaller = lambda: None
         waiting, self._submitted = self._submitted, []
-        self.close()
         self.spec = spec
         for run in waiting:
             self.submit(run)

@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
+from tasks.environment.estimate import (
+    ENCODER_CACHE_SHARE,
+    USUAL_BATCHED_TOKENS,
+    USUAL_REQUESTS_AT_ONCE,
+)
 from tasks.inference.plan import EngineSpec
 
 STREAM_INTERVAL = 1_000_000
@@ -21,14 +26,10 @@ CPU_DEFAULTS = {"enforce_eager": True, "kv_cache_memory_bytes": 1 << 30}
 
 SMALL_MODEL_BYTES = 2_000_000_000
 
-GPU_DEFAULTS = {"max_num_batched_tokens": 5120, "max_num_seqs": 256}
-"""One image of Pixtral's largest size (4,160 tokens) and the questions to it in one step; vLLM's
-own default for AsyncLLM (2,048) cuts every page in two."""
-
-ENCODER_CACHE_SHARE = 0.0125
-"""Of the GPU's memory, for image embeddings. vLLM keeps as many as fit a step (one page). But KV
-blocks are shared whole, an image ends within one, and the followers compute that block's rest: if
-its embeddings are gone, the vision encoder runs again for them, a fifth of the image's cost."""
+GPU_DEFAULTS = {
+    "max_num_batched_tokens": USUAL_BATCHED_TOKENS,
+    "max_num_seqs": USUAL_REQUESTS_AT_ONCE,
+}
 
 
 def is_small(model_dir: Path) -> bool:
@@ -91,7 +92,7 @@ def checked_arguments(engine_args: Any, arguments: dict[str, Any]) -> Any:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UserError(
-            f"vLLM has no engine option {unknown[0]!r}.{hint} Correct engine: in the model's file"
+            f"vLLM has no engine option {unknown[0]!r}.{hint} Correct engine: in the model's file, or --engine"
         )
     return engine_args(**arguments)
 
@@ -106,7 +107,12 @@ def kv_cache_tokens(cache: Any) -> int | None:
 
 
 def widen_encoder_cache(config: Any, platform: Any) -> int | None:
-    """Lets more image embeddings stay on the GPU; returns how many tokens' worth, if any."""
+    """Lets more image embeddings stay on the GPU; returns how many tokens' worth, if any.
+
+    vLLM keeps as many as fit a step (one page). But KV blocks are shared whole, an image ends
+    within one, and the followers compute that block's rest: if its embeddings are gone, the vision
+    encoder runs again for them, a fifth of the image's cost.
+    """
     scheduler = config.scheduler_config
     if not config.model_config.is_multimodal_model or not hasattr(scheduler, "encoder_cache_size"):
         return None

@@ -10,6 +10,7 @@ from configs.loading import load_model
 from configs.schema import ModelConfig
 from tasks.environment import plan_for_model, plan_memory
 from tasks.environment.cards import GIB
+from tasks.environment.estimate import ENCODER_CACHE_SHARE
 from tests.tasks.environment.machines import h100, mr_v100, rtx_4090, t4, v100
 
 # params.json of the published model: what a directory with it must be planned by.
@@ -40,12 +41,16 @@ def pixtral() -> ModelConfig:
 
 
 def test_the_plan_agrees_with_what_an_h100_reported(pixtral: ModelConfig) -> None:
-    """vLLM 0.24, Pixtral-12B in bfloat16, utilisation 0.9: a KV cache of 290,496 tokens."""
-    plan = plan_memory(pixtral, None, h100())
+    """vLLM 0.24, Pixtral-12B in bfloat16, utilisation 0.92: KV caches of so many tokens."""
+    options = {"gpu_memory_utilization": 0.92}
+    plan = plan_memory(pixtral, options, h100())
     assert plan.fits
     assert plan.kv_bytes_per_token == 40 * 8 * 128 * 2 * 2
     assert plan.weight_bytes == pytest.approx(25.38e9, rel=0.005)
-    assert plan.kv_tokens == pytest.approx(290_496, rel=0.05)
+    assert plan.kv_tokens == pytest.approx(315_312, rel=0.05)
+    many = plan_memory(pixtral, {**options, "max_num_batched_tokens": 16_384}, h100())
+    assert many.kv_tokens == pytest.approx(290_496, rel=0.05)
+    assert many.kv_tokens < plan.kv_tokens
     assert plan.notes == ()
 
 
@@ -168,6 +173,33 @@ def test_the_smaller_plan_is_smaller_and_there_is_only_one(pixtral: ModelConfig)
     assert smaller.engine_options["max_num_batched_tokens"] >= 4160
     assert smaller.smaller() is None
     assert smaller.answer_options == plan.answer_options
+
+
+def test_the_smaller_plan_counts_what_others_took_since(pixtral: ModelConfig) -> None:
+    plan = plan_memory(pixtral, None, h100())
+    smaller = plan.smaller(h100(free_gib=45))
+    assert smaller is not None
+    assert smaller.budget_bytes < 44 * GIB
+    assert plan.smaller(h100(free_gib=20)) is None
+
+
+def test_encoded_images_have_their_place_beside_the_budget(pixtral: ModelConfig) -> None:
+    """vLLM does not count them: a card that is full to the brim would run out in mid-run."""
+    for free in (79, 60, 40):
+        plan = plan_memory(pixtral, None, h100(free_gib=free))
+        assert plan.fits
+        assert plan.budget_bytes + ENCODER_CACHE_SHARE * plan.total_bytes < plan.free_bytes
+    assert dict(plan.rows())["encoded images"] == "up to 1.0 GiB, beside the budget"
+
+
+def test_a_small_model_leaves_most_of_the_card_to_others() -> None:
+    nano = load_model("pixtral-nano")
+    plan = plan_memory(nano, None, h100())
+    assert plan.fits
+    assert plan.budget_bytes < 8 * GIB
+    assert plan.kv_tokens >= 256 * plan.max_model_len
+    asked = plan_memory(nano, {"gpu_memory_utilization": 0.5}, h100())
+    assert asked.engine_options["gpu_memory_utilization"] == 0.5
 
 
 def test_a_plan_that_does_not_fit_has_no_smaller_one(pixtral: ModelConfig) -> None:
