@@ -123,7 +123,11 @@ class ModelConfig(Config):
     )
     dimensions: Dimensions | None = None
     recipes: tuple[Recipe, ...] = Field(
-        (), description="go before `engine` on the cards they name; the user's options before both"
+        (), description="go before `engine` on the cards they name; `given` before both"
+    )
+    given: dict[str, Any] = Field(
+        default_factory=dict,
+        description="options given with a command (--engine, -tp): before everything else",
     )
     trust_remote_code_reason: str = Field(
         "", description="required where engine.trust_remote_code is true: why"
@@ -135,7 +139,7 @@ class ModelConfig(Config):
     card: str = Field("", description="model card: markdown, or a path of a .md file from configs/")
     notes: str = ""
 
-    @field_validator("engine")
+    @field_validator("engine", "given")
     @classmethod
     def _engine_is_flat(cls, options: dict[str, Any]) -> dict[str, Any]:
         for key in ("model", "tokenizer_mode", "config_format", "load_format"):
@@ -145,7 +149,8 @@ class ModelConfig(Config):
 
     @model_validator(mode="after")
     def _remote_code_has_a_reason(self) -> ModelConfig:
-        if self.engine.get("trust_remote_code") and not self.trust_remote_code_reason:
+        trusted = {**self.engine, **self.given}.get("trust_remote_code")
+        if trusted and not self.trust_remote_code_reason:
             raise ValueError(
                 "engine.trust_remote_code runs code that the repository brings: say why in "
                 "trust_remote_code_reason, or leave it out"

@@ -67,7 +67,6 @@ def describe(
     questions: Sequence[str],
     sampling: Sampling,
     *,
-    tensor_parallel: int | None = None,
     each: bool = False,
     model_dir: Path | None = None,
 ) -> list[Described]:
@@ -83,13 +82,6 @@ def describe(
             f"{len(references)} images in one prompt, {model.name} takes {model.max_images}: ask "
             "about each by itself (--each), or raise max_images in the model's file"
         )
-    if tensor_parallel is not None:
-        if isinstance(model.source, EndpointModel):
-            raise UserError(
-                "-tp is for an engine on this machine; the endpoint's server has its own"
-            )
-        options = {**model.engine, "tensor_parallel_size": tensor_parallel}
-        model = model.model_copy(update={"engine": options})
     requests = [
         Request(index=index, images=group, turns=(question,))
         for index, (group, question) in enumerate((g, q) for g in groups for q in questions)

@@ -28,6 +28,7 @@ def evaluate(
     prompt: str | None = None,
     limit: Annotated[int | None, Field(ge=1)] = None,
     model_dir: str | None = None,
+    engine: dict[str, Any] | None = None,
 ) -> State[dict[str, Any]]:
     """Evaluates a model on a dataset: check, fetch, prepare, ask, score, log, report.
 
@@ -37,10 +38,11 @@ def evaluate(
         prompt: a name in configs/prompts; empty: the dataset's own
         limit: ask the first so many questions only
         model_dir: a directory that already holds the model's files
+        engine: options of vLLM's for this run, before the model's own: {"quantization": "fp8"}
 
     Returns the run's summary. Ends as failed where too many samples failed.
     """
-    config, _reason = resolve_model(model)
+    config, _reason = resolve_model(model, engine)
     cell = resolve_cell(dataset, config, prompt, limit)
     (outcome,) = run_cells([cell], data_home(), Path(model_dir) if model_dir else None)
     assert outcome.summary is not None

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.engine_options import EngineOption, TensorParallelOption, given_options
+
 
 def register(app: typer.Typer) -> None:
     """Adds `describe`."""
@@ -31,16 +33,8 @@ def describe_images(
     temperature: Annotated[
         float, typer.Option(min=0, metavar="T", help="0: the most likely answer.")
     ] = 0.0,
-    tensor_parallel: Annotated[
-        int | None,
-        typer.Option(
-            "-tp",
-            "--tensor-parallel-size",
-            min=1,
-            metavar="N",
-            help="Cards to split the model over.",
-        ),
-    ] = None,
+    engine: EngineOption = None,
+    tensor_parallel: TensorParallelOption = None,
     each: Annotated[bool, typer.Option(help="Ask about each image by itself.")] = False,
     model_dir: Annotated[
         Path | None, typer.Option(help="A directory that already holds the model's files.")
@@ -61,7 +55,7 @@ def describe_images(
     from flows.cells import resolve_model
     from flows.describe import describe
 
-    config, reason = resolve_model(model)
+    config, reason = resolve_model(model, given_options(engine, tensor_parallel))
     if reason:
         print(f"pixtrack: no model named, so {config.name}: {reason}", file=sys.stderr)
     described = describe(
@@ -70,7 +64,6 @@ def describe_images(
         images,
         tuple(question or ("Describe this image.",)),
         Sampling(max_tokens=max_tokens, temperature=temperature),
-        tensor_parallel=tensor_parallel,
         each=each,
         model_dir=model_dir,
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli.engine_options import EngineOption, TensorParallelOption, given_options
+
 if TYPE_CHECKING:
     from configs.paths import Home
     from configs.schema import ModelConfig
@@ -44,6 +46,8 @@ def register(app: typer.Typer) -> None:
         model_dir: Annotated[
             Path | None, typer.Option(help="A directory that already holds the model's files.")
         ] = None,
+        engine: EngineOption = None,
+        tensor_parallel: TensorParallelOption = None,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the run's summary as JSON and nothing else.")
         ] = False,
@@ -56,7 +60,8 @@ def register(app: typer.Typer) -> None:
         from configs.loading import sized
 
         dataset = sized(dataset, size)
-        run_evaluation(dataset, model, prompt, limit, model_dir, as_json, timings)
+        given = given_options(engine, tensor_parallel)
+        run_evaluation(dataset, model, prompt, limit, model_dir, given, as_json, timings)
 
 
 def run_evaluation(
@@ -65,6 +70,7 @@ def run_evaluation(
     prompt: str | None,
     limit: int | None,
     model_dir: Path | None,
+    engine: dict[str, Any],
     as_json: bool,
     timings: bool,
 ) -> None:
@@ -77,7 +83,7 @@ def run_evaluation(
 
     home = data_home()
     with timed("configuration"):
-        config, reason = resolve_model(model)
+        config, reason = resolve_model(model, engine)
         cell = resolve_cell(dataset, config, prompt, limit)
     if reason:
         print(f"pixtrack: no model named, so {config.name}: {reason}", file=sys.stderr)
@@ -104,6 +110,7 @@ def run_evaluation(
                 prompt,
                 limit,
                 str(model_dir) if model_dir else None,
+                engine or None,
                 return_state=True,
             )
         flow_run_id = str(state.state_details.flow_run_id)

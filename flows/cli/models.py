@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import describe
+from flows.cli.engine_options import EngineOption, TensorParallelOption, given_options
 
 
 def register(app: typer.Typer) -> None:
@@ -186,6 +187,8 @@ def check(
         str | None, typer.Option("--model", "-m", help="Also: does this model fit here?")
     ] = None,
     model_dir: DirectoryOption = None,
+    engine: EngineOption = None,
+    tensor_parallel: TensorParallelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Report what this machine can run, each line with its remedy.
@@ -195,14 +198,17 @@ def check(
     Example: `pixtrack check --model pixtral-12b`
     """
     from configs.errors import UserError
-    from configs.loading import load_model
     from configs.paths import home
+    from flows.cells import resolve_model
     from flows.cli import model_views
     from tasks.environment import check_machine, worst
 
     if model_dir is not None and model is None:
         raise UserError("--model-dir says where a model's files are: name it with --model")
-    config = load_model(model) if model else None
+    given = given_options(engine, tensor_parallel)
+    if given and model is None:
+        raise UserError("--engine and -tp are options of a model: name it with --model")
+    config = resolve_model(model, given)[0] if model else None
     checks = check_machine(home(), config, model_dir, ask_hub=True)
     if as_json:
         model_views.print_json([line.model_dump() for line in checks])

@@ -1,0 +1,49 @@
+"""`--engine KEY=VALUE` and `-tp N`: options of vLLM's for one command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        metavar="KEY=VALUE",
+        help="An option of vLLM's, before the model's own (quantization=fp8); may be repeated.",
+    ),
+]
+TensorParallelOption = Annotated[
+    int | None,
+    typer.Option(
+        "-tp", "--tensor-parallel-size", min=1, metavar="N", help="Cards to split the model over."
+    ),
+]
+
+
+def given_options(
+    options: Sequence[str] | None, tensor_parallel: int | None = None
+) -> dict[str, Any]:
+    """The options of a command line; values are read as YAML (true, 0.8, {a: 1}, text).
+
+    Raises UserError for one that is not KEY=VALUE.
+    """
+    import yaml
+
+    from configs.errors import UserError
+
+    given: dict[str, Any] = {}
+    for option in options or ():
+        key, _, text = option.partition("=")
+        if not key.strip() or not text.strip():
+            raise UserError(f"--engine {option}: expected KEY=VALUE, as in max_model_len=4096")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        given[key.strip().replace("-", "_")] = value
+    if tensor_parallel is not None:
+        given["tensor_parallel_size"] = tensor_parallel
+    return given

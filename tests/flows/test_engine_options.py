@@ -1,0 +1,60 @@
+"""`--engine` and `-tp`: read from the command line, before the model's own and any recipe's."""
+
+from __future__ import annotations
+
+import pytest
+
+from configs.errors import UserError
+from configs.loading import load_model
+from flows.cells import resolve_model
+from flows.cli.engine_options import given_options
+from tasks.environment import plan_memory
+from tests.tasks.environment.machines import h100, mr_v100
+
+
+def test_values_are_read_as_yaml_and_dashes_are_taken() -> None:
+    given = given_options(
+        ["gpu-memory-utilization=0.8", "quantization=fp8", "enforce_eager=true", "a={b: 1}"], 2
+    )
+    assert given == {
+        "gpu_memory_utilization": 0.8,
+        "quantization": "fp8",
+        "enforce_eager": True,
+        "a": {"b": 1},
+        "tensor_parallel_size": 2,
+    }
+
+
+@pytest.mark.parametrize("bad", ["quantization", "=fp8", "quantization="])
+def test_what_is_no_option_is_named(bad: str) -> None:
+    with pytest.raises(UserError, match=f"--engine {bad}: expected KEY=VALUE"):
+        given_options([bad])
+
+
+def test_they_stand_before_the_models_own_and_a_recipes() -> None:
+    model, _ = resolve_model("pixtral-large-w4a16", {"max_model_len": 2048})
+    plan = plan_memory(model, None, mr_v100(8))
+    assert plan.engine_options["max_model_len"] == 2048
+    assert (plan.tensor_parallel, plan.pipeline_parallel) == (2, 4)
+
+
+def test_what_can_change_an_answer_makes_another_run_and_what_cannot_does_not() -> None:
+    def identity(**given: object) -> dict[str, object]:
+        model, _ = resolve_model("pixtral-12b", given)
+        return plan_memory(model, None, h100()).answer_options
+
+    assert identity(quantization="fp8") != identity()
+    assert identity(gpu_memory_utilization=0.8, max_num_seqs=64) == identity()
+
+
+def test_an_endpoint_takes_none_and_the_models_name_is_not_one() -> None:
+    with pytest.raises(UserError, match="endpoint is an endpoint"):
+        resolve_model("endpoint", {"quantization": "fp8"})
+    with pytest.raises(UserError, match=r"engine\.model is set from the model's source"):
+        resolve_model("pixtral-12b", {"model": "other"})
+    with pytest.raises(UserError, match="trust_remote_code"):
+        resolve_model("pixtral-12b", {"trust_remote_code": True})
+
+
+def test_without_options_the_model_is_as_its_file_says() -> None:
+    assert resolve_model("pixtral-12b", {})[0] == load_model("pixtral-12b")
