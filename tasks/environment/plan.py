@@ -127,14 +127,15 @@ class MemoryPlan:
     def smaller(self, cards: tuple[Card, ...] = ()) -> MemoryPlan | None:
         """The plan for the one retry after an out-of-memory at the start; None where none is left.
 
-        Leaves more of the card free, batches less at once, and does without CUDA graphs. `cards` as
-        they are now, if somebody has looked: others may have taken memory since the first plan.
+        Leaves more of the card free, batches less at once, and does without CUDA graphs; nothing
+        that can change an answer, as the run is already open. `cards` as they are now, if somebody
+        has looked: others may have taken memory since the first plan.
         """
         if self.request is None or self.request.reduced or self.refusal:
             return None
         request = replace(self.request, reduced=True, cards=cards or self.request.cards)
         plan = self.request.planner(request)
-        return plan if plan.fits else None
+        return plan if plan.fits and plan.answer_options == self.answer_options else None
 
     def _beside_the_budget(self) -> list[tuple[str, str]]:
         if self.platform == "CPU":
