@@ -53,7 +53,10 @@ def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelCo
             "server has its own"
         )
     try:
-        return ModelConfig.model_validate({**model.model_dump(), "given": dict(given)})
+        weights = "random" if given.get("load_format") == "dummy" else model.weights
+        return ModelConfig.model_validate(
+            {**model.model_dump(), "given": dict(given), "weights": weights}
+        )
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UserError(f"--engine: {reason}") from None

@@ -58,6 +58,12 @@ _PATTERNS = (
         "engine.max_model_len and engine.kv_cache_memory_bytes",
     ),
     _Pattern(
+        "card_shared",
+        r".*Error in memory profiling\. Initial free memory.*",
+        "another process on the card gave memory back while vLLM measured: run it again once the "
+        "others have settled, or give vLLM a card of its own (CUDA_VISIBLE_DEVICES)",
+    ),
+    _Pattern(
         "head_size",
         r".*[Hh]ead[_ ]size.*(?:not supported|unsupported|must be).*|.*not supported.*[Hh]ead[_ ]size.*"
         r"|.*Unsupported [Hh]ead (?:size|dimension).*",

@@ -55,6 +55,7 @@ class EngineSession:
         self.spec = spec
         self.log = log
         self._smaller = smaller
+        self._same: EngineSpec | None = spec
         self._process: EngineProcess | None = None
         self._events: Iterator[Event] | None = None
         self._submitted: list[HasJob] = []
@@ -100,7 +101,7 @@ class EngineSession:
                 self._ready = event
                 self.ready_seconds = time.monotonic() - (self.started_at or 0.0)
             if event.event == "engine_failed":
-                if self._start_again_smaller(event):
+                if self._start_again(event):
                     continue
                 raise EngineFailed(_explain(event, self.log))
             if event.job_id not in ("", run.job.job_id):
@@ -126,15 +127,18 @@ class EngineSession:
                 f"the engine's process ended without a word: see {self.log}"
             ) from None
 
-    def _start_again_smaller(self, event: Event) -> bool:
-        """One more try with a smaller memory plan, after an out-of-memory at the start."""
-        if self._ready is not None or event.details.get("reason") != "out_of_memory":
+    def _start_again(self, event: Event) -> bool:
+        """One more try: with a smaller memory plan after an out-of-memory at the start, as it was
+        where another process on the card upset vLLM's measuring.
+        """
+        reason = event.details.get("reason")
+        if self._ready is not None or reason not in ("out_of_memory", "card_shared"):
             return False
         self.close()  # first: what it still holds would count as held by others
-        spec = self._smaller()
+        spec = self._smaller() if reason == "out_of_memory" else self._same
         if spec is None:
             return False
-        self._smaller = lambda: None
+        self._smaller, self._same = lambda: None, None
         waiting, self._submitted = self._submitted, []
         self.spec = spec
         for run in waiting:

@@ -47,6 +47,10 @@ def test_what_can_change_an_answer_makes_another_run_and_what_cannot_does_not() 
     assert identity(gpu_memory_utilization=0.8, max_num_seqs=64) == identity()
 
 
+def test_weights_that_vllm_makes_up_are_called_random() -> None:
+    assert resolve_model("pixtral-12b", {"load_format": "dummy"})[0].weights == "random"
+
+
 def test_an_endpoint_takes_none_and_the_models_name_is_not_one() -> None:
     with pytest.raises(UserError, match="endpoint is an endpoint"):
         resolve_model("endpoint", {"quantization": "fp8"})

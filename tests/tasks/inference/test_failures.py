@@ -66,6 +66,13 @@ FAILED = Event(event="engine_failed", message=WRAPPER, details={"error": "Runtim
             "engine.max_model_len",
         ),
         (
+            "AssertionError: Error in memory profiling. Initial free memory 77.11 GiB, current free "
+            "memory 78.38 GiB. This happens when other processes sharing the same container release "
+            "GPU memory while vLLM is profiling during initialization.",
+            "card_shared",
+            "another process on the card",
+        ),
+        (
             "NotImplementedError: Head size 16 is not supported by CPU attention. Supported head "
             "sizes are: [32, 64, 80].",
             "head_size",

@@ -105,6 +105,24 @@ def test_a_second_out_of_memory_is_the_end_and_says_so(
     assert len(scripted.made) == 2
 
 
+def test_a_card_that_others_upset_is_tried_once_more_as_it_was(
+    scripted: type[ScriptedProcess], tmp_path: Path
+) -> None:
+    upset = OUT_OF_MEMORY.model_copy(update={"details": {"reason": "card_shared"}})
+    scripted.scripts = [[upset], [READY, done("a")]]
+    with EngineSession(spec(), tmp_path / "log", lambda: spec("smaller")) as session:
+        assert session.ask(run("a"), lambda _: None).asked == 3
+    assert [made.spec.model_dir for made in scripted.made] == ["first", "first"]
+    scripted.made.clear()
+    scripted.scripts = [[upset], [upset]]
+    with (
+        pytest.raises(EngineFailed),
+        EngineSession(spec(), tmp_path / "log", lambda: spec("smaller")) as session,
+    ):
+        session.ask(run("a"), lambda _: None)
+    assert len(scripted.made) == 2
+
+
 def test_an_engine_that_ends_without_a_word_names_its_log(
     scripted: type[ScriptedProcess], tmp_path: Path
 ) -> None:
