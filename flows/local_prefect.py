@@ -17,6 +17,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -56,8 +58,8 @@ def uses_own_server() -> bool:
 class LocalPrefect:
     """A Prefect server as a child of this process; a context manager.
 
-    `start` returns at once; `wait` blocks until the server answers; `stop` waits for the records
-    of the flow run before it ends the server.
+    `start` returns at once; `wait` blocks until the server answers; the flow runs within
+    `without_heartbeats`; `stop` waits for the records of the flow run before it ends the server.
     """
 
     def __init__(self, home: Home) -> None:
@@ -67,10 +69,15 @@ class LocalPrefect:
         self._health = ""
 
     def start(self) -> None:
-        """Starts the server and points this process's Prefect at it, before prefect is imported."""
+        """Starts the server and points this process's Prefect at it, before prefect is imported.
+
+        Raises UserError where a server of the user's own does not answer: nothing else has been
+        started for nothing by then.
+        """
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         if not uses_own_server():
+            _check_users_server()
             return
         self._home.prefect.mkdir(parents=True, exist_ok=True)
         port = _free_port()
@@ -102,12 +109,8 @@ class LocalPrefect:
         os.environ["PREFECT_API_URL"] = api
 
     def wait(self) -> None:
-        """Blocks until the server answers. Raises UserError, with the log's path, if it does not.
-
-        A server of the user's own must answer at once.
-        """
+        """Blocks until the server answers. Raises UserError, with the log's path, if it does not."""
         if self._process is None:
-            _check_users_server()
             return
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
@@ -123,6 +126,21 @@ class LocalPrefect:
             f"Prefect's local server did not start: see {self._log}; "
             "or set PREFECT_API_URL to a server that runs"
         )
+
+    @contextmanager
+    def without_heartbeats(self) -> Iterator[None]:
+        """No heartbeats of the flow run, which tell a server that watches it that it has crashed.
+
+        Nobody watches a server that lives as long as the command, and a flow waits up to a second
+        for the thread that sends them.
+        """
+        if self._process is None:
+            yield
+            return
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
 
     def stop(self, flow_run_id: str | None = None) -> None:
         """Waits until the flow run's task runs are recorded, then ends the server."""

@@ -91,11 +91,11 @@ def run_evaluation(
     prefect = LocalPrefect(home)
     flow_run_id: str | None = None
     try:
+        prefect.start()
         with timed("tracking store"):
             from tasks.tracking import check_store, preload
 
             check_store()
-        prefect.start()
         with timed("engine started early"):
             _start_engine(config, cell, home, model_dir)
         with timed("imports"):
@@ -103,7 +103,7 @@ def run_evaluation(
             from flows.evaluate import evaluate
         with timed("Prefect's server"):
             prefect.wait()
-        with told_when_cancelled():
+        with told_when_cancelled(), prefect.without_heartbeats():
             state = evaluate(
                 dataset,
                 config.name,

@@ -35,17 +35,17 @@ def register(app: typer.Typer) -> None:
         prefect = LocalPrefect(data_home())
         flow_run_id: str | None = None
         try:
+            prefect.start()
             with timed("tracking store"):
                 from tasks.tracking import check_store, preload
 
                 check_store()
-            prefect.start()
             with timed("imports"):
                 preload()
                 from flows.study import study
             with timed("Prefect's server"):
                 prefect.wait()
-            with told_when_cancelled():
+            with told_when_cancelled(), prefect.without_heartbeats():
                 state = study(str(path), return_state=True)
             flow_run_id = str(state.state_details.flow_run_id)
             outcome = flow_outcome(state)
