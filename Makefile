@@ -23,6 +23,8 @@ export PIXTRACK_HOME ?= $(CURDIR)/data
 # Prefect's own folder, shared by `make eval`'s flow runs and the server that shows them.
 PREFECT_LOCAL := PREFECT_HOME=$${PREFECT_HOME:-$(PIXTRACK_HOME)/prefect} PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
 PREFECT_PORT ?= 4200
+# Prefect's worker looks for work every 10 s; here it is the only one, and somebody waits for it.
+PREFECT_WORKER := PREFECT_WORKER_QUERY_SECONDS=$${PREFECT_WORKER_QUERY_SECONDS:-2}
 PREFECT_API := PREFECT_API_URL=$${PREFECT_API_URL:-http://127.0.0.1:$(PREFECT_PORT)/api}
 
 .PHONY: help setup eval study compare test check lint bench ui ui-all deploy worker lock screenshots clean
@@ -89,7 +91,7 @@ deploy: setup ## Start a Prefect server if none answers; create the work pool an
 	@$(PREFECT_LOCAL) $(PREFECT_API) BIN=$(BIN) PORT=$(PREFECT_PORT) .ci/deploy
 
 worker: setup ## Run a worker for the deployments, in the foreground
-	@$(PREFECT_LOCAL) $(PREFECT_API) exec $(BIN)/prefect worker start --pool pixtrack --type process
+	@$(PREFECT_WORKER) $(PREFECT_LOCAL) $(PREFECT_API) exec $(BIN)/prefect worker start --pool pixtrack --type process
 
 lock: setup ## Resolve the constraints anew (needs uv)
 	@for extra in cpu cuda; do \

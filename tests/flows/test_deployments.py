@@ -41,7 +41,8 @@ def test_a_deployment_exists_for_every_dataset() -> None:
 def test_a_deployment_run_ends_completed_with_its_run_on_disk(stack: Stack) -> None:
     done = stack.prefect(
         "deployment", "run", "evaluate/sample",
-        "-p", "limit=20", "-p", "model=pixtral-random", "--watch", "--watch-timeout", "300",
+        "-p", "limit=20", "-p", "model=pixtral-random", "--watch",
+        "--watch-interval", "1", "--watch-timeout", "300",
         timeout=320,
     )  # fmt: skip
     assert done.returncode == 0, (stack.home / "worker.log").read_text()[-3000:]
