@@ -38,6 +38,7 @@ from tasks.inference.engines.openai_replies import (
 from tasks.inference.plan import EngineSpec
 
 ATTEMPTS = 6
+START_ATTEMPTS = 3
 BACKOFF_SECONDS = 1.0
 """Before the second attempt, doubled before each further one, and drawn between half and whole of
 that so that requests that failed together do not come back together."""
@@ -242,7 +243,7 @@ class OpenAiEngine:
     async def _served_models(self) -> list[dict[str, Any]]:
         """What /models lists; [] where the endpoint has no such list and the model is named."""
         failure: TryAgain | None = None
-        for attempt in range(1, 4):
+        for attempt in range(1, START_ATTEMPTS + 1):
             try:
                 async with self._request("GET", "/models") as response:
                     found = response.status_code != 404
@@ -265,7 +266,8 @@ class OpenAiEngine:
                 ) from error
             except TryAgain as error:
                 failure = error
-                await self._sleep(_pause(attempt, error.after_seconds))
+                if attempt < START_ATTEMPTS:
+                    await self._sleep(_pause(attempt, error.after_seconds))
         raise UserError(
             f"{self._base_url} cannot be reached ({failure}): start the server, or correct "
             f"source.base_url or {self.settings.base_url_env}"

@@ -232,8 +232,10 @@ def test_an_address_that_is_no_endpoint_is_one_clear_line() -> None:
 def test_nobody_listening_is_one_clear_line_at_the_start() -> None:
     with Endpoint() as endpoint:
         url = endpoint.url
+    naps = Naps()
     with pytest.raises(UserError, match=r"cannot be reached .*start the server"):
-        use(url, lambda engine: engine.generate(PROMPT, SAMPLING))
+        use(url, lambda engine: engine.generate(PROMPT, SAMPLING), naps)
+    assert len(naps.seconds) == 2, "no pause after the last of three attempts"
 
 
 def test_an_endpoint_that_goes_away_ends_the_run() -> None:
