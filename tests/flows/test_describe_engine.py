@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,27 @@ pytestmark = pytest.mark.engine
 QUESTIONS = ("What is the total?", "Who signed?")
 
 
-def answers(kind: str, tmp_path: Path) -> list[Described]:
+Answers = Callable[[str], list[Described]]
+
+
+@pytest.fixture(scope="module")
+def answers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Answers]:
+    """What each kind answers. Two engines at a time, ahead of the tests: a start keeps one core busy."""
+    mine = [item for item in request.session.items if item.nodeid.startswith(request.node.nodeid)]
+    asked = {}
+    with ThreadPoolExecutor(2) as pool:
+        for kind in (item.callspec.params["kind"] for item in mine):  # type: ignore[attr-defined]
+            folder = tmp_path_factory.mktemp(kind)
+            directory = tiny_models.write(kind, folder / kind)
+            asked[kind] = pool.submit(ask, kind, directory, folder)
+        yield lambda kind: asked[kind].result()
+        pool.shutdown(cancel_futures=True)
+
+
+def ask(kind: str, directory: Path, tmp_path: Path) -> list[Described]:
     """Two questions on two images, with each image by itself."""
-    directory = tiny_models.write(kind, tmp_path / kind)
     model_format, family = tiny_models.FAMILIES[kind]
     model = ModelConfig(
         name=kind.replace("_", "-"),
@@ -59,11 +79,11 @@ def check(described: list[Described]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mistral_pixtral", "hf_pixtral"])
-def test_pixtral_answers_in_both_formats(kind: str, tmp_path: Path) -> None:
-    check(answers(kind, tmp_path))
+def test_pixtral_answers_in_both_formats(kind: str, answers: Answers) -> None:
+    check(answers(kind))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pixtral_w4a16", "qwen2_5_vl", "llava_onevision"])
-def test_the_other_architectures_answer_too(kind: str, tmp_path: Path) -> None:
-    check(answers(kind, tmp_path))
+def test_the_other_architectures_answer_too(kind: str, answers: Answers) -> None:
+    check(answers(kind))
