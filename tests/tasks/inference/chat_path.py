@@ -1,6 +1,6 @@
 """Run as a program, where vLLM is: renders conversations as vLLM's chat path does and as we do.
 
-    python chat_path.py FORMAT MODEL_DIR [MODEL_DIR…]
+    python -m tests.tasks.inference.chat_path FORMAT:MODEL_DIR…
 
 Prints JSON: for each model and case, whether ids, planned length and (Mistral) pixels are equal.
 """
@@ -11,6 +11,7 @@ import base64
 import io
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,13 @@ TALKS = (
 )
 
 
-def main(kind: str, folders: list[str]) -> None:
+def main(models: list[str]) -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.renderers import renderer_from_config
 
     report: dict[str, dict[str, object]] = {}
-    for folder in folders:
+    for model in models:
+        kind, _, folder = model.partition(":")
         mistral = dict.fromkeys(("tokenizer_mode", "config_format"), "mistral")
         config = AsyncEngineArgs(
             model=folder,
@@ -56,12 +58,19 @@ def main(kind: str, folders: list[str]) -> None:
     print(json.dumps(report))
 
 
-def compare(renderer, builder, front_end, size, turns, system, number):
-    noise = np.random.default_rng(0)
+@cache
+def noise(size):
+    """Two images of about that size, and both as data: drawn and packed once for all the cases."""
+    random = np.random.default_rng(0)
     images = [
-        Image.fromarray(noise.integers(0, 256, (size[1], size[0] + i, 3), dtype=np.uint8))
-        for i in range(number)
+        Image.fromarray(random.integers(0, 256, (size[1], size[0] + i, 3), dtype=np.uint8))
+        for i in range(2)
     ]
+    return images, [url(image) for image in images]
+
+
+def compare(renderer, builder, front_end, size, turns, system, number):
+    images, urls = (both[:number] for both in noise(size))
     name = f"{size}{len(turns)}{number}"
     refs = tuple(
         ImageRef(f"{name}{i}", "", image.width, image.height) for i, image in enumerate(images)
@@ -72,7 +81,7 @@ def compare(renderer, builder, front_end, size, turns, system, number):
     except RequestRefused as refusal:
         draft = refusal
     try:
-        theirs = chat(renderer, images, turns, system)
+        theirs = chat(renderer, urls, turns, system)
     except Exception as error:  # vLLM refuses: so must we, or it must refuse ours alike
         if isinstance(draft, RequestRefused):
             return {"equal": True}
@@ -104,7 +113,7 @@ def compare(renderer, builder, front_end, size, turns, system, number):
     }
 
 
-def chat(renderer, images, turns, system):
+def chat(renderer, urls, turns, system):
     from vllm.renderers.params import ChatParams
 
     messages = [{"role": "system", "content": system}] if system else []
@@ -112,7 +121,7 @@ def chat(renderer, images, turns, system):
         role = "assistant" if number % 2 else "user"
         content = text
         if number == 0:
-            parts = [{"type": "image_url", "image_url": {"url": url(image)}} for image in images]
+            parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
             content = [*parts, {"type": "text", "text": text}]
         messages.append({"role": role, "content": content})
     arguments = {"add_generation_prompt": True, "continue_final_message": False, "tools": None}
@@ -142,4 +151,4 @@ def same_place(ours, theirs):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1:])
