@@ -1,9 +1,9 @@
 """Run as a program, where vLLM is: the same questions in different orders on one engine.
 
-    python -m tests.tasks.inference.answers_program MODEL_DIR IMAGES ENGINE_OPTIONS_AS_JSON
+    python -m tests.tasks.inference.answers_program MODEL_DIR IMAGES ENGINE_OPTIONS_AS_JSON…
 
-Prints JSON: the texts by way of asking, for each question; `chat` is vLLM's own chat path, one
-question at a time, as `llm.chat` asks.
+Prints JSON, for each engine, one after the other: the texts by way of asking, for each question;
+`chat` is vLLM's own chat path, one question at a time, as `llm.chat` asks.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from configs.schema import Sampling
 from tasks.inference.engines.vllm import VllmEngine
 from tasks.inference.plan import EngineSpec
 from tasks.inference.prompts.mistral import MistralPrompts
+from tasks.records import Request
 
 SAMPLING = Sampling(max_tokens=24)
 
 
-async def main(model_dir: Path, images: int, chosen: dict[str, Any], folder: Path) -> None:
-    requests = sample_requests(folder, images)
+async def ask_every_way(
+    model_dir: Path, requests: list[Request], chosen: dict[str, Any], folder: Path
+) -> dict[str, Any]:
     options = {"max_model_len": 2048, "allowed_local_media_path": str(folder), **chosen}
     spec = EngineSpec(
         engine="vllm",
@@ -58,10 +60,16 @@ async def main(model_dir: Path, images: int, chosen: dict[str, Any], folder: Pat
         texts["chat, everything at once"] = (await chat_batch(engine, shuffled, SAMPLING)).texts
     finally:
         await engine.close()
-    print(json.dumps({"questions": len(requests), "texts": texts, "resent": resent}))
+    return {"questions": len(requests), "texts": texts, "resent": resent}
+
+
+async def main(model_dir: Path, images: int, engines: list[dict[str, Any]], folder: Path) -> None:
+    requests = sample_requests(folder, images)
+    results = [await ask_every_way(model_dir, requests, chosen, folder) for chosen in engines]
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        chosen = json.loads(sys.argv[3])
-        asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), chosen, Path(scratch)))
+        engines = [json.loads(options) for options in sys.argv[3:]]
+        asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), engines, Path(scratch)))

@@ -14,13 +14,22 @@ ROOT = Path(__file__).resolve().parents[3]
 TRAINED = ROOT / "configs" / "models" / "pixtral-nano"
 
 
-def ask_every_way(scratch, **options):
+# In float32: in bfloat16 another batch size rounds otherwise, and a near-tie can tip.
+PLAIN = {"dtype": "float32"}
+# vLLM's cache holds about two of these images, and many more are in flight.
+SMALL_CACHE = {"dtype": "float32", "mm_processor_cache_gb": 0.003}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Of both engines, from one process: vLLM's imports take as long as the questions."""
+    scratch = tmp_path_factory.mktemp("answers")
     environment = child_environment({**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"}, str(scratch))
     del environment["PYTHONSAFEPATH"]
     environment["PYTHONPATH"] += os.pathsep + str(ROOT)
     command = (sys.executable, "-m", "tests.tasks.inference.answers_program")
     done = subprocess.run(
-        [*command, str(TRAINED), "24", json.dumps(options)],
+        [*command, str(TRAINED), "24", json.dumps(PLAIN), json.dumps(SMALL_CACHE)],
         env=environment,
         cwd=ROOT,
         capture_output=True,
@@ -41,9 +50,8 @@ def differing(texts):
 
 
 @pytest.mark.engine
-def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(tmp_path):
-    # In float32: in bfloat16 another batch size rounds otherwise, and a near-tie can tip.
-    result = ask_every_way(tmp_path, dtype="float32")
+def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(results):
+    result, _ = results
     one_by_one = result["texts"]["chat"]
     assert len(one_by_one) == result["questions"] > 70
     # The checkpoint is trained: its answers differ from question to question.
@@ -53,8 +61,7 @@ def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(tmp_path):
 
 
 @pytest.mark.engine
-def test_an_image_that_vllm_dropped_is_sent_again_and_answered_alike(tmp_path):
-    # vLLM's cache holds about two of these images, and many more are in flight.
-    result = ask_every_way(tmp_path, dtype="float32", mm_processor_cache_gb=0.003)
+def test_an_image_that_vllm_dropped_is_sent_again_and_answered_alike(results):
+    _, result = results
     assert result["resent"]["grouped"] > 0
     assert differing(result["texts"]) == {way: {} for way in result["texts"]}
