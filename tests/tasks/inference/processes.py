@@ -17,13 +17,15 @@ import psutil
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-def wait_until(condition: Callable[[], object], seconds: float, what: str) -> float:
+def wait_until(
+    condition: Callable[[], object], seconds: float, what: str, every: float = 0.02
+) -> float:
     """Polls until the condition holds; returns how long that took."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > seconds:
             raise AssertionError(f"after {seconds} s still not: {what}")
-        time.sleep(0.02)
+        time.sleep(every)
     return time.monotonic() - start
 
 

@@ -83,12 +83,17 @@ def test_killed_again_and_again_a_run_loses_nothing_asks_nothing_twice_and_leave
     tiny_spec: EngineSpec, ask_about: Callable[[int, int], list[Request]], tmp_path: Path
 ) -> None:
     requests = ask_about(12, 8)
-    job = write_job(tmp_path, requests, SAMPLING)
     # Four at a time, so that the answers come one by one over some seconds.
     options = {**tiny_spec.options, "max_num_seqs": 4}
     spec = tiny_spec.model_copy(update={"options": options})
-    (tmp_path / "spec.json").write_text(spec.model_dump_json())
-    (tmp_path / "job.json").write_text(job.model_dump_json())
+
+    def prepared(folder: Path) -> Path:
+        job = write_job(folder, requests, SAMPLING)
+        (folder / "spec.json").write_text(spec.model_dump_json())
+        (folder / "job.json").write_text(job.model_dump_json())
+        return folder
+
+    prepared(tmp_path)
     journal = tmp_path / "answers.jsonl"
 
     def answered() -> int:
@@ -96,19 +101,19 @@ def test_killed_again_and_again_a_run_loses_nothing_asks_nothing_twice_and_leave
 
     took = {}
 
-    # While the engine starts: the worker is killed; the flow is told, and the core ends too.
-    with flow(tmp_path) as (process, guard):
-        wait_until(lambda: engine_core(guard), 60, "the engine core starts")
+    # While the engine starts, in two runs side by side: in one the worker is killed; the flow is
+    # told, and the core ends too. In the other the guard is killed with it: the kernel tells the
+    # engine core.
+    other = prepared(tmp_path / "other")
+    with flow(tmp_path) as (process, guard), flow(other) as (_, other_guard):
+        wait_until(lambda: engine_core(guard), 60, "the engine core starts", every=0.1)
         pids = [guard, *below(guard)]
         os.kill(psutil.Process(guard).children()[0].pid, signal.SIGKILL)
         took["worker, at the start"] = ended(pids)
         assert '"event":"engine_failed"' in rest(process)
-
-    # Again, with the guard too: the kernel tells the engine core.
-    with flow(tmp_path) as (process, guard):
-        wait_until(lambda: engine_core(guard), 60, "the engine core starts")
-        pids = [guard, *below(guard)]
-        kill_at_once([guard, psutil.Process(guard).children()[0].pid])
+        wait_until(lambda: engine_core(other_guard), 60, "the engine core starts", every=0.1)
+        pids = [other_guard, *below(other_guard)]
+        kill_at_once([other_guard, psutil.Process(other_guard).children()[0].pid])
         took["guard and worker, at the start"] = ended(pids)
     assert answered() == 0
 
