@@ -68,7 +68,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "BIN": str(BIN),
         "PORT": str(port),
-        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",  # as `make worker` sets it
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     subprocess.run(
