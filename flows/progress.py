@@ -58,7 +58,8 @@ class Bar:
         now = time.monotonic()
         if self._first is None:
             self._first, self._started = done, now
-        if now - self._said < LINE_EVERY_SECONDS and done != total:
+        finished = bool(total) and done == total
+        if now - self._said < LINE_EVERY_SECONDS and not finished:
             return
         self._said = now
         rate = (done - self._first) / max(now - self._started, 1e-9)
@@ -66,6 +67,16 @@ class Bar:
         of = f"/{total}" if total else ""
         tail = f" ({note})" if note else ""
         logger.info("%s: %d%s, %.1f %s/s%s%s", self._title, done, of, rate, self._unit, left, tail)
+
+    def begin(self, done: int, total: int) -> None:
+        """The work itself begins, after a start-up or with `done` units of an earlier time: rate
+        and ETA count from here.
+        """
+        self._first, self._started = done, time.monotonic()
+        if self._progress is not None and self._task is not None:
+            self._progress.reset(self._task, completed=done, total=total)
+        else:
+            self.update(done, total)
 
     def downloading(self, name: str, done: int, total: int) -> None:
         """Shows how much of a file has arrived, in bytes, beside the step's own progress."""

@@ -284,6 +284,9 @@ def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
                 shown.update(0, len(run.requests), event.message or "engine starting")
             if not event.total:
                 return
+            if not event.done:
+                shown.begin(event.already_answered, event.total)
+                return
             notes = []
             if event.prompt_tokens:
                 notes.append(f"{100 * event.cached_tokens / event.prompt_tokens:.0f}% cached")
