@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from configs.endpoint_address import shown_address
 
 
 class Config(BaseModel):
@@ -57,13 +66,20 @@ class EndpointModel(Config):
     """A model behind an OpenAI-compatible endpoint."""
 
     kind: Literal["endpoint"] = "endpoint"
-    base_url: str = Field("", description="empty: from the environment variable base_url_env")
+    base_url: str = Field(
+        "", repr=False, description="empty: from the environment variable base_url_env"
+    )
     base_url_env: str = "OPENAI_BASE_URL"
     api_key_env: str = "OPENAI_API_KEY"
     served_model: str = Field("", description="model name at the endpoint; empty: its first one")
     max_concurrency: int = Field(16, ge=1)
     image_transport: Literal["data", "file"] = "data"
     request_timeout_seconds: float = Field(300, gt=0)
+
+    @field_serializer("base_url")
+    def _without_secrets(self, base_url: str) -> str:
+        """A password or key in the address is for the requests: whatever is written lacks it."""
+        return shown_address(base_url)
 
 
 ModelSource = Annotated[

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from configs.endpoint_address import endpoint_url, shown_address
 from configs.paths import Home
 from configs.paths import home as current_home
 from configs.schema import EndpointModel, ModelConfig
@@ -25,16 +25,16 @@ def model_identity(
     """What of a model can change an answer, for a run's fingerprint.
 
     For files: the digest over names and contents of those that the format needs, so that the hub,
-    ModelScope and a local copy of the same files are the same model. For an endpoint: its address
-    and the name it serves. Where the files came from is in the directory's manifest.
+    ModelScope and a local copy of the same files are the same model. For an endpoint: its
+    canonical address, without what is secret in it, and the name it serves. Where the files came from is in the directory's manifest.
 
     Verified downloads answer from their manifest. Other directories are hashed once (about a
     minute for 24 GB); the digests are kept in the data home, by path, size and time.
     """
     if isinstance(config.source, EndpointModel):
         source = config.source
-        url = source.base_url or os.environ.get(source.base_url_env, "")
-        return {"endpoint": url.rstrip("/"), "served_model": source.served_model}
+        url = shown_address(endpoint_url(source.base_url, source.base_url_env))
+        return {"endpoint": url, "served_model": source.served_model}
     home = home or current_home()
     known = manifest.read(directory)
     listed = needed(

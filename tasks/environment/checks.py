@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from configs.endpoint_address import endpoint_url, parse_address
 from configs.errors import UserError
 from configs.paths import Home
 from configs.schema import EndpointModel, HubModel, ModelConfig
@@ -100,15 +101,20 @@ def _files(model: ModelConfig, home: Home, model_dir: Path | None) -> tuple[Chec
 def _endpoint(model: ModelConfig, source: EndpointModel) -> Check:
     import os
 
-    url = source.base_url or os.environ.get(source.base_url_env, "")
+    url = endpoint_url(source.base_url, source.base_url_env)
     if not url:
         return failed(
             f"model {model.name}",
             f"{source.base_url_env} is not set",
             f"export {source.base_url_env}=http://HOST:PORT/v1",
         )
+    try:
+        address = parse_address(url)
+    except UserError as error:
+        remedy = f"correct source.base_url or {source.base_url_env}"
+        return failed(f"model {model.name}", str(error), remedy)
     key = "set" if os.environ.get(source.api_key_env) else "not set"
-    return ok(f"model {model.name}", f"endpoint {url}, {source.api_key_env} {key}")
+    return ok(f"model {model.name}", f"endpoint {address.url}, {source.api_key_env} {key}")
 
 
 def fit(model: ModelConfig, directory: Path | None) -> Check:

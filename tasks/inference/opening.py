@@ -85,7 +85,11 @@ def engine_spec(
             engine="openai",
             format="endpoint",
             family=model.family,
-            options={**model.source.model_dump(exclude={"kind"}), **model.engine},
+            options={
+                **model.source.model_dump(exclude={"kind"}),
+                "base_url": model.source.base_url,  # whole, for the requests
+                **model.engine,
+            },
             max_images=model.max_images,
         )
     return EngineSpec(

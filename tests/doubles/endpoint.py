@@ -60,10 +60,13 @@ class Endpoint:
     def __init__(self, *replies: Reply, answer: Answer | None = None) -> None:
         self.replies = list(replies)
         self.answer = answer or (lambda body: Reply(completion("42")))
+        self.models_path = "/v1/models"
         self.models = Reply({"data": [{"id": "tiny", "max_model_len": 4096}]})
         self.requests: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.headers: list[dict[str, str]] = []
+        self.targets: list[str] = []
+        """Path and query of every request."""
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
@@ -108,13 +111,15 @@ class Endpoint:
 
             def do_GET(self) -> None:
                 endpoint.headers.append(dict(self.headers))
+                endpoint.targets.append(self.path)
                 self.close_connection = True  # or the handler's thread would outlive the server
-                known = self.path == "/v1/models"
+                known = self.path.partition("?")[0] == endpoint.models_path
                 self.send(endpoint.models if known else Reply({"detail": "Not Found"}, 404))
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 endpoint.headers.append(dict(self.headers))
+                endpoint.targets.append(self.path)
                 reply = endpoint._next(body)
                 if body.get("stream") and isinstance(reply.body, dict) and "choices" in reply.body:
                     reply = replace(reply, body=_streamed(reply.body))

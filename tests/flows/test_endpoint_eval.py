@@ -238,6 +238,31 @@ def test_a_cancelled_run_is_marked_so_and_a_second_process_is_turned_away(
     assert mlflow_runs(home)[record["mlflow_run_id"]].info.status == "KILLED"
 
 
+def test_an_address_is_one_run_however_it_is_written_and_its_password_goes_nowhere(
+    home: Path, endpoint: Endpoint
+) -> None:
+    plain = endpoint.url.removesuffix("/v1").replace("127.0.0.1", "localhost")
+    secret = plain.replace("http://", "http://annie:t0ps3cret@") + "/v1/?key=h1dden"
+    first = evaluate(home, secret, 13)
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert len(endpoint.requests) == 13
+    assert all(
+        target.endswith("?key=h1dden") and "Authorization" in headers
+        for target, headers in zip(endpoint.targets, endpoint.headers, strict=True)
+    )
+    for written in (f"{plain}/v1", f"{plain.upper()}/".replace("HTTP", "http")):
+        again = evaluate(home, written, 13)
+        assert json.loads(again.stdout)["run_dir"] == json.loads(first.stdout)["run_dir"]
+    assert len(endpoint.requests) == 13
+    run = mlflow_runs(home)[json.loads(first.stdout)["mlflow_run_id"]]
+    assert run.data.params["model.endpoint"] == f"{plain}/v1"
+    told = first.stdout + first.stderr
+    written_files = [path for path in home.rglob("*") if path.is_file()]
+    for word in ("t0ps3cret", "h1dden", "annie"):
+        assert word not in told
+        assert [path for path in written_files if word.encode() in path.read_bytes()] == []
+
+
 def study_configs(folder: Path, urls: dict[str, str]) -> Path:
     """A configuration folder whose only models are endpoints; "" is one that nobody serves."""
     for kind in ("datasets", "prompts"):

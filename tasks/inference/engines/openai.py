@@ -1,22 +1,26 @@
 """Any OpenAI-compatible endpoint: `vllm serve` here or elsewhere, a vendor's container, a hosted API.
 
-Speaks the chat completions protocol over httpx. The key comes from the environment alone and
-appears in no message.
+Speaks the chat completions protocol over httpx. The key comes from the environment alone; neither
+it nor what the address holds of user, password and query appears in any message.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import httpx
 
+from configs.endpoint_address import EndpointAddress, endpoint_url, parse_address
 from configs.errors import UserError, unknown_name
 from configs.schema import EndpointModel, Sampling
 from tasks.inference.engines.base import (
@@ -74,7 +78,8 @@ class OpenAiEngine:
         self._sleep = sleep
         self._attempts = attempts
         self._key = os.environ.get(self.settings.api_key_env, "")
-        self._base_url = self._given_base_url()
+        self._address = self._given_address()
+        self._base_url = self._address.url
         self._client: httpx.AsyncClient | None = None
         self._slots = asyncio.Semaphore(self.settings.max_concurrency)
         self._model = self.settings.served_model
@@ -89,8 +94,13 @@ class OpenAiEngine:
     async def start(self) -> Capabilities:
         """Reaches the endpoint and finds the model there."""
         limit = self.settings.max_concurrency
+        address = self._address
+        if address.query:
+            _keep_addresses_out_of_logs()
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            auth=(address.user, address.password) if address.user or address.password else None,
+            params=address.query,
             timeout=httpx.Timeout(
                 self.settings.request_timeout_seconds, connect=CONNECT_SECONDS, pool=None
             ),
@@ -217,9 +227,9 @@ class OpenAiEngine:
             async with self._client.stream(method, url, json=body) as response:
                 yield response
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise _NotReached(_reason(error)) from error
+            raise _NotReached(self._safe(_reason(error))) from error
         except httpx.TransportError as error:
-            raise TryAgain(_reason(error)) from error
+            raise TryAgain(self._safe(_reason(error))) from error
 
     async def _raise_for_status(self, response: httpx.Response) -> None:
         status = response.status_code
@@ -250,9 +260,10 @@ class OpenAiEngine:
                     if found:
                         await self._raise_for_status(response)
                         return list(json.loads(await response.aread()).get("data") or [])
-                if not self._base_url.endswith("/v1"):
-                    self._base_url += "/v1"  # often left out
+                if self._base_url == self._address.url and not self._address.version_given:
+                    self._base_url = self._base_url.removesuffix("/v1")  # some have no version
                     continue
+                self._base_url = self._address.url
                 if self._model:
                     return []
                 raise UserError(
@@ -273,23 +284,31 @@ class OpenAiEngine:
             f"source.base_url or {self.settings.base_url_env}"
         )
 
-    def _given_base_url(self) -> str:
+    def _given_address(self) -> EndpointAddress:
         variable = self.settings.base_url_env
-        url = self.settings.base_url or os.environ.get(variable, "")
+        url = endpoint_url(self.settings.base_url, variable)
         if not url:
             raise UserError(
                 f"no address of the endpoint: set {variable} (http://host:port/v1), or "
                 "source.base_url in the model's file"
             )
-        if not url.startswith(("http://", "https://")):
-            raise UserError(
-                f"{url!r} is no address of an endpoint: it starts with http:// or https://"
-            )
-        return url.rstrip("/")
+        return parse_address(url)
 
     def _safe(self, message: str) -> str:
-        """Without the key, which some endpoints repeat."""
-        return message.replace(self._key, "***") if self._key else message
+        """Without the key and the address's secrets, which some endpoints repeat."""
+        if self._key:
+            message = message.replace(self._key, "***")
+        for secret in self._address.secrets:
+            for written in {secret, quote(secret, safe=""), quote_plus(secret)}:
+                # A short user's name may be part of a word that says something else.
+                message = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)", "***", message)
+        return message
+
+
+def _keep_addresses_out_of_logs() -> None:
+    """The client's own log has a line a request, with the whole address."""
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _pause(attempt: int, after_seconds: float | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
@@ -255,6 +256,36 @@ def test_a_missing_or_wrong_address_is_one_clear_line(
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(UserError, match=said):
         OpenAiEngine(spec(url))
+
+
+def test_what_is_secret_in_the_address_opens_the_endpoint_and_is_told_to_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    echo = Reply({"error": {"message": "no tea for annie with s3cr%2Ft or s3cr/t, K1 K1nd"}}, 400)
+    with Endpoint(Reply(completion("42")), echo) as endpoint:
+        address = endpoint.url.replace("http://", "http://annie:s3cr%2Ft@") + "/?key=K1"
+
+        async def twice(engine: OpenAiEngine) -> str:
+            await engine.generate(PROMPT, SAMPLING)
+            with pytest.raises(RequestRefused) as refused:
+                await engine.generate(PROMPT, SAMPLING)
+            return str(refused.value)
+
+        told = use(address, twice)
+    assert endpoint.targets[-1] == "/v1/chat/completions?key=K1"
+    expected = "Basic " + base64.b64encode(b"annie:s3cr/t").decode()
+    assert {one["Authorization"] for one in endpoint.headers} == {expected}
+    assert "no tea for *** with *** or ***, *** K1nd" in told
+    for secret in ("annie", "s3cr", "key=K1"):
+        assert secret not in told + caplog.text
+
+
+def test_an_endpoint_without_a_version_in_its_paths_is_found() -> None:
+    with Endpoint() as endpoint:
+        endpoint.models_path = "/models"
+        assert use(endpoint.url[:-3], lambda e: e.generate(PROMPT, SAMPLING)).text == "42"
+    assert endpoint.targets[-1] == "/chat/completions"
 
 
 def test_the_address_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
