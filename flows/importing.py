@@ -20,7 +20,7 @@ from tasks.datasets.annotations import file_sha256
 from tasks.finishing import wanted_metrics, write_scores
 from tasks.inference.journal import Journal
 from tasks.records import Answer, Sample
-from tasks.runs import RunDirectory, RunRecord, fingerprint, run_name, write_atomically
+from tasks.runs import RunDirectory, RunRecord, fingerprint, held, run_name, write_atomically
 from tasks.scoring.predictions import read_predictions
 from tasks.scoring.scored import score_outputs
 
@@ -69,40 +69,41 @@ def import_predictions(
         **({"prompt": prompt.model_dump(mode="json")} if prompt else {}),
         "dataset_source": source,
     }
-    write_atomically(run.config_file, json.dumps(config, indent=2, ensure_ascii=False))
-    with Journal(run.journal_file, print_) as journal:
-        have = journal.answers()
-        for index, answer in answers.items():
-            if index not in have:
-                journal.append(answer)
-    record = run.read_record() or RunRecord(
-        name=run.path.name,
-        fingerprint=print_,
-        identity=identity,
-        dataset=dataset.name,
-        dataset_digest=digest,
-        model=name,
-        model_title=known.title if known else model,
-        prompt=label,
-        limit=None,
-        headline=dataset.headline,
-        metrics=dataset.metrics,
-        weights=known.weights if known else "trained",
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        imported_from=str(file.resolve()),
-    )
-    dataset = wanted_metrics(dataset, record, ())  # what `rescore --metric` added stays
-    scored = score_outputs(samples, answers, dataset, prompt.postprocess if prompt else ())
-    previous = run.read_summary()
-    summary = new_summary(run, record, dataset, samples, answers, scored)
-    if previous:
-        summary = summary.model_copy(
-            update={"history": previous.history, "mlflow_run_id": previous.mlflow_run_id}
+    with held(run):
+        write_atomically(run.config_file, json.dumps(config, indent=2, ensure_ascii=False))
+        with Journal(run.journal_file, print_) as journal:
+            have = journal.answers()
+            for index, answer in answers.items():
+                if index not in have:
+                    journal.append(answer)
+        record = run.read_record() or RunRecord(
+            name=run.path.name,
+            fingerprint=print_,
+            identity=identity,
+            dataset=dataset.name,
+            dataset_digest=digest,
+            model=name,
+            model_title=known.title if known else model,
+            prompt=label,
+            limit=None,
+            headline=dataset.headline,
+            metrics=dataset.metrics,
+            weights=known.weights if known else "trained",
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            imported_from=str(file.resolve()),
         )
-    write_scores(run, scored)
-    run.write_summary(summary)
-    record.status, record.message = summary.status, summary.message
-    run.write_record(record)
+        dataset = wanted_metrics(dataset, record, ())  # what `rescore --metric` added stays
+        scored = score_outputs(samples, answers, dataset, prompt.postprocess if prompt else ())
+        previous = run.read_summary()
+        summary = new_summary(run, record, dataset, samples, answers, scored)
+        if previous:
+            summary = summary.model_copy(
+                update={"history": previous.history, "mlflow_run_id": previous.mlflow_run_id}
+            )
+        write_scores(run, scored)
+        run.write_summary(summary)
+        record.status, record.message = summary.status, summary.message
+        run.write_record(record)
     return run
 
 

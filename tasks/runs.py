@@ -10,6 +10,8 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -186,7 +188,7 @@ def hold(run: RunDirectory) -> None:
     except BlockingIOError:
         os.close(file)
         raise UserError(
-            f"{run.path}: another process is answering this run; wait for it or stop it"
+            f"{run.path}: another command is at work on this run: wait for it or stop it"
         ) from None
     except OSError:  # a file system without locks: the journal says so, where it matters
         os.close(file)
@@ -199,6 +201,16 @@ def let_go(run: RunDirectory) -> None:
     file = _held.pop(run.path / ".lock", None)
     if file is not None:
         os.close(file)
+
+
+@contextmanager
+def held(run: RunDirectory) -> Iterator[None]:
+    """The run belongs to this process for the length of the block; raises as `hold` does."""
+    hold(run)
+    try:
+        yield
+    finally:
+        let_go(run)
 
 
 def write_atomically(path: Path, text: str) -> None:

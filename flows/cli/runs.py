@@ -239,10 +239,12 @@ def rescore_command(
     from configs.paths import home
     from flows.rescoring import rescore
     from tasks.comparison import resolve_run
+    from tasks.runs import held
 
     found = resolve_run(run, home(), scored=True)
-    before, now = rescore(found.directory, home(), metric or (), annotations)
-    logged = _log(found, home())
+    with held(found.directory):
+        before, now = rescore(found.directory, home(), metric or (), annotations)
+        logged = _log(found, home())
     if as_json:
         print(now.model_dump_json(indent=2))
     else:
@@ -340,9 +342,11 @@ def import_command(
     from flows.importing import import_predictions
     from flows.report import print_summary
     from tasks.comparison import resolve_run
+    from tasks.runs import held
 
     made = import_predictions(file, model, dataset, home(), annotations, prompt)
-    logged = _log(resolve_run(str(made.path), home()), home())
+    with held(made):
+        logged = _log(resolve_run(str(made.path), home()), home())
     summary = made.read_summary()
     assert summary is not None, "import_predictions writes it"
     if as_json:

@@ -221,7 +221,7 @@ def test_a_cancelled_run_is_marked_so_and_a_second_process_is_turned_away(
         if number == signal.SIGINT:
             second = pixtrack(home, *command, url=endpoint.url)
             assert (second.returncode, second.stdout) == (2, "")
-            assert "another process is answering this run" in one_line(second.stderr)
+            assert "another command is at work on this run" in one_line(second.stderr)
             record = record_of(home, f"*first{limit}*")
             assert record["status"] == "running"
             assert mlflow_runs(home)[record["mlflow_run_id"]].info.status == "RUNNING"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -225,6 +226,25 @@ def test_rescoring_corrects_a_stored_number_and_says_what_it_was(
     result = pixtrack("rescore", str(run))
     assert "anls: 59.38 (was 99.00)" in result.stdout
     assert "anls 99.00" in pixtrack("runs", "show", str(run)).stdout
+
+
+def test_rescoring_and_importing_leave_a_run_alone_that_another_command_works_on(
+    home: Home, files: tuple[Path, Path]
+) -> None:
+    run = Path(imported(*files, "busy")["run_dir"])
+    kept = {path: path.read_bytes() for path in run.iterdir()}
+    again = ("import", str(files[0]), "--model", "busy", "--dataset", "docvqa_val")
+    with (run / ".lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (
+            ("rescore", str(run), "--metric", "exact_match"),
+            (*again, "--annotations", str(files[1])),
+        ):
+            refused = pixtrack(*command)
+            assert refused.exit_code != 0 and isinstance(refused.exception, UserError)
+            assert "another command is at work on this run" in str(refused.exception)
+    assert {path: path.read_bytes() for path in run.iterdir()} == kept
+    assert "exact_match" in pixtrack("rescore", str(run), "--metric", "exact_match").stdout
 
 
 def test_rescoring_on_other_annotations_is_refused(home: Home, files: tuple[Path, Path]) -> None:

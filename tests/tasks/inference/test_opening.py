@@ -41,7 +41,7 @@ def test_a_run_belongs_to_one_process_until_it_lets_go_or_ends(tmp_path: Path) -
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     turned_away = subprocess.run(command, capture_output=True, text=True)
-    assert "another process is answering this run" in turned_away.stderr
+    assert "another command is at work on this run" in turned_away.stderr
     let_go(run)
     let_go(run)
     assert subprocess.run(command).returncode == 0
