@@ -116,6 +116,18 @@ def _load(model: type[M], name: str) -> M:
     return read_yaml(path, model, name=name)
 
 
+def load_all(model: type[M]) -> tuple[list[M], list[UserError]]:
+    """Every configuration of one kind, by name, and what is wrong with those that cannot be read."""
+    found: list[M] = []
+    broken: list[UserError] = []
+    for name in names(model):
+        try:
+            found.append(_load(model, name))
+        except UserError as error:
+            broken.append(error)
+    return found, broken
+
+
 def load_model(name: str) -> ModelConfig:
     """The model of that name: configs/models/NAME.yaml."""
     return _load(ModelConfig, name)
@@ -137,14 +149,33 @@ def load_dataset(name: str) -> DatasetConfig:
     try:
         return _load(DatasetConfig, name)
     except UserError:
-        for other in names(DatasetConfig):
-            if f"{name}" in (config_dir() / "datasets" / f"{other}.yaml").read_text(
-                encoding="utf-8"
-            ):
-                config = _load(DatasetConfig, other)
-                if name in config.aliases:
-                    return config
-        raise
+        if name in names(DatasetConfig):
+            raise
+        meant = _by_alias(name)
+        if meant is None:
+            raise
+        return meant
+
+
+def _by_alias(name: str) -> DatasetConfig | None:
+    """The dataset with that alias. A broken file is in the way only where it may be the one."""
+    in_the_way: UserError | None = None
+    for other in names(DatasetConfig):
+        path = config_dir() / "datasets" / f"{other}.yaml"
+        try:
+            if name.encode() not in path.read_bytes():
+                continue
+            config = _load(DatasetConfig, other)
+        except OSError:
+            continue
+        except UserError as error:
+            in_the_way = in_the_way or error
+            continue
+        if name in config.aliases:
+            return config
+    if in_the_way is not None:
+        raise in_the_way
+    return None
 
 
 def sized(name: str, size: int | None) -> str:

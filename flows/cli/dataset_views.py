@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.errors import UserError
-from configs.loading import load_dataset, names
+from configs.loading import load_all
 from configs.paths import Home, home
 from configs.schema import DatasetConfig
 from flows.progress import bar
@@ -28,15 +28,15 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def overview(at: Home) -> list[dict[str, Any]]:
-    """One row a configured dataset."""
+def overview(at: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
+    """One row a configured dataset, and what is wrong with the files that cannot be read."""
     rows = []
-    for name in names(DatasetConfig):
-        config = load_dataset(name)
-        manifest = read_manifest(folder(at, name))
+    configs, broken = load_all(DatasetConfig)
+    for config in configs:
+        manifest = read_manifest(folder(at, config.name))
         rows.append(
             {
-                "name": name,
+                "name": config.name,
                 "aliases": list(config.aliases),
                 "title": config.title,
                 "questions": config.questions or (manifest.samples if manifest else None),
@@ -49,7 +49,7 @@ def overview(at: Home) -> list[dict[str, Any]]:
                 "failed": manifest.failed if manifest else None,
             }
         )
-    return rows
+    return rows, broken
 
 
 def print_overview(rows: Sequence[dict[str, Any]]) -> None:
@@ -185,6 +185,8 @@ def _print_prompts(console: Console, view: dict[str, Any]) -> None:
         )
         for line in prompt["template"].splitlines():
             console.print(Text(f"      {line}", style="dim"))
+    for line in view["broken_prompts"]:
+        console.print(Text(f"  {line}", style="bold red"))
     if view["prompt_reason"]:
         console.print(Text(f"  Why {view['prompt']}: {view['prompt_reason']}"))
 

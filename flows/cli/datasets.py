@@ -34,16 +34,20 @@ def _list_when_alone(context: typer.Context, as_json: JsonOption = False) -> Non
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the configured datasets, and which of them are prepared.
 
+    Exit code 2 where a dataset's file cannot be read; the others are listed.
+
     Example: `pixtrack datasets list`
     """
     from configs.paths import home
     from flows.cli import dataset_views
+    from flows.cli.broken_files import report_broken
 
-    rows = dataset_views.overview(home())
+    rows, broken = dataset_views.overview(home())
     if as_json:
         dataset_views.print_json(rows)
     else:
         dataset_views.print_overview(rows)
+    report_broken(broken)
 
 
 def show_dataset(

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.errors import UserError
-from configs.loading import load_model, names
+from configs.loading import load_all, load_model
 from configs.paths import Home, config_dir
 from configs.schema import EndpointModel, ModelConfig
 from tasks.download import local_files, model_directory, read_manifest
@@ -40,15 +40,15 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def overview(home: Home) -> list[dict[str, Any]]:
-    """One row a configured model."""
+def overview(home: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
+    """One row a configured model, and what is wrong with the files that cannot be read."""
     rows = []
-    for name in names(ModelConfig):
-        config = load_model(name)
+    configs, broken = load_all(ModelConfig)
+    for config in configs:
         files = local_files(config, home)
         rows.append(
             {
-                "name": name,
+                "name": config.name,
                 "title": config.title,
                 "parameters_billions": config.parameters_billions,
                 "size_gb": config.size_gb,
@@ -59,7 +59,7 @@ def overview(home: Home) -> list[dict[str, Any]]:
                 "here": _here(config, files, home),
             }
         )
-    return rows
+    return rows, broken
 
 
 def _here(config: ModelConfig, files: Path | None, home: Home) -> str:
@@ -228,23 +228,28 @@ def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count} images"
 
 
-def comparison(chosen: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Model title to the guide's rows, as its file has them; by default the models with all rows."""
+def comparison(chosen: Sequence[str]) -> tuple[dict[str, dict[str, str]], list[UserError]]:
+    """Model title to the guide's rows, as its file has them, and what is wrong with broken files.
+
+    By default the models with all rows; of chosen ones none may be broken.
+    """
     table = {}
-    for name in chosen or names(ModelConfig):
-        config = load_model(name)
+    configs, broken = (
+        ([load_model(name) for name in chosen], []) if chosen else load_all(ModelConfig)
+    )
+    for config in configs:
         if not chosen and set(GUIDE_ROWS) - set(config.comparison):
             continue
         unknown = set(config.comparison) - set(GUIDE_ROWS)
         if unknown:
             raise UserError(
-                f"model {name}: comparison: unknown row {sorted(unknown)[0]!r}; "
+                f"model {config.name}: comparison: unknown row {sorted(unknown)[0]!r}; "
                 f"known: {', '.join(GUIDE_ROWS)}"
             )
         table[config.title] = {
             title: config.comparison.get(key, "-") for key, title in GUIDE_ROWS.items()
         }
-    return table
+    return table, broken
 
 
 def print_comparison(table: dict[str, dict[str, str]], markdown: bool) -> None:

@@ -42,16 +42,20 @@ def _list_when_alone(context: typer.Context, as_json: JsonOption = False) -> Non
 def list_models(as_json: JsonOption = False) -> None:
     """List the configured models, and which of them are here and fit.
 
+    Exit code 2 where a model's file cannot be read; the others are listed.
+
     Example: `pixtrack models list`
     """
     from configs.paths import home
     from flows.cli import model_views
+    from flows.cli.broken_files import report_broken
 
-    rows = model_views.overview(home())
+    rows, broken = model_views.overview(home())
     if as_json:
         model_views.print_json(rows)
     else:
         model_views.print_overview(rows)
+    report_broken(broken)
 
 
 def show_model(
@@ -87,12 +91,14 @@ def comparison_table(
     Example: `pixtrack models table pixtral-12b llava-onevision qwen2.5-vl-7b --markdown`
     """
     from flows.cli import model_views
+    from flows.cli.broken_files import report_broken
 
-    table = model_views.comparison(names or [])
+    table, broken = model_views.comparison(names or [])
     if as_json:
         model_views.print_json(table)
     else:
         model_views.print_comparison(table, markdown)
+    report_broken(broken)
 
 
 def verify(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from configs.loading import load_prompt, names
+from configs.loading import load_all
 from configs.paths import Home
 from configs.schema import DatasetConfig, HubDataset, PromptConfig
 from tasks.datasets.manifest import folder, read_manifest
@@ -17,6 +17,7 @@ from tasks.records import Sample
 
 def card(config: DatasetConfig, home: Home) -> dict[str, Any]:
     """The card as JSON-ready data; `prepared` is None before the dataset is prepared."""
+    prompts, broken = load_all(PromptConfig)
     return {
         "name": config.name,
         "aliases": list(config.aliases),
@@ -33,7 +34,8 @@ def card(config: DatasetConfig, home: Home) -> dict[str, Any]:
         "max_failed_fraction": config.max_failed_fraction,
         "prompt": config.prompt,
         "prompt_reason": config.prompt_reason,
-        "prompts": [_prompt(name, config) for name in names(PromptConfig)],
+        "prompts": [_prompt(prompt, config) for prompt in prompts],
+        "broken_prompts": [str(error) for error in broken],
         "published_scores": [score.model_dump() for score in config.published_scores],
         "notes": config.notes,
         "prepared": _prepared(config, home),
@@ -48,14 +50,13 @@ def address(config: DatasetConfig) -> str:
     return f"{source.kind}: {getattr(source, 'qa_file', '') or 'drawn by code'}"
 
 
-def _prompt(name: str, config: DatasetConfig) -> dict[str, Any]:
-    prompt = load_prompt(name)
+def _prompt(prompt: PromptConfig, config: DatasetConfig) -> dict[str, Any]:
     here = prompt.for_dataset(config.name)
     variant = prompt.datasets.get(config.name)
     return {
-        "name": name,
+        "name": prompt.name,
         "title": prompt.title,
-        "default": name == config.prompt,
+        "default": prompt.name == config.prompt,
         "source": prompt.source,
         "system": here.system,
         "template": here.template,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from configs.errors import UserError
-from configs.loading import load_model, names
+from configs.loading import load_all
 from configs.schema import ModelConfig
 from tasks.environment.cards import GIB, Card, detect
 from tasks.environment.estimate import COMFORTABLE_REQUESTS
@@ -28,7 +29,9 @@ def choose_model(
     if cards is None:
         cards = () if engine_platform() == "cpu" else detect().cards
     if models is None:
-        models = [load_model(name) for name in names(ModelConfig)]
+        models, broken = load_all(ModelConfig)
+        for error in broken:
+            logging.getLogger("pixtrack").warning("%s: left out of the choice of a model", error)
     candidates = sorted(
         (
             m

@@ -84,6 +84,35 @@ def test_show_takes_the_other_name_and_suggests_the_near_one() -> None:
     assert "Did you mean 'docvqa_val'?" in refused("show", "docvqa_vall")
 
 
+def test_a_broken_file_is_named_and_the_other_datasets_are_there(tmp_path: Path) -> None:
+    folder = tmp_path / "configs" / "datasets"
+    healthy = {row["name"] for row in json.loads(run("--json"))}
+    (folder / "afile.yaml").write_text("title: A file\nsource: {kind: sample}\nmetrcs: [anls]\n")
+    (folder / "binary.yaml").write_bytes(b"title: \xff vqav2_va\n")
+    for command in (["--json"], []):
+        listed = runner.invoke(app, ["datasets", *command])
+        assert listed.exit_code == 2
+        lines = listed.stderr.splitlines()
+        assert len(lines) == 2 and all("correct it, or move the file away" in one for one in lines)
+        assert "afile.yaml:3: metrcs: " in lines[0] and "Did you mean 'metrics'?" in lines[0]
+        assert "binary.yaml: cannot be read: not UTF-8 at byte 7" in lines[1]
+        assert all(name in listed.stdout for name in healthy)
+    assert {
+        row["name"] for row in json.loads(runner.invoke(app, ["datasets", "--json"]).stdout)
+    } == (healthy)
+    assert "docvqa_val" in run("show", "docvqa_val")
+    assert "vqav2_restval" in run("show", "vqav2_val")
+    assert "afile.yaml:3" in refused("show", "afile")
+    # It may be the one that is meant: nothing can be said of an alias that cannot be read.
+    assert "binary.yaml" in refused("show", "vqav2_va")
+
+
+def test_a_broken_prompt_is_named_on_the_card_of_a_healthy_dataset(tmp_path: Path) -> None:
+    (tmp_path / "configs" / "prompts" / "mine.yaml").write_text("title: Mine\ntemplat: x\n")
+    text = run("show", "docvqa_val")
+    assert "mine.yaml:2: templat: " in text and "lmms_eval (default)" in text
+
+
 def test_the_sample_prepares_shows_and_draws(tmp_path: Path) -> None:
     assert "268 questions on 72 images" in run("prepare", "sample")
     view = json.loads(run("show", "sample", "--json"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from configs.errors import UserError
+from configs.paths import PACKAGE_ROOT
 from flows.cli.main import app
-from tasks.environment import cards, checks, versions
+from tasks.environment import cards, checks, choose_model, versions
 from tasks.transfer import download as transfer
 from tests.doubles.endpoint import Endpoint, Reply, completion
 from tests.doubles.hub import FakeHub
@@ -209,3 +211,21 @@ def test_verify_says_what_to_do_about_missing_files(run: Any) -> None:
     result = run("models", "verify", "pixtral-12b")
     assert result.exit_code == 1
     assert "pixtrack download pixtral-12b" in result.stderr
+
+
+def test_a_broken_file_is_named_and_the_other_models_are_there(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(PACKAGE_ROOT / "configs" / "models", tmp_path / "configs" / "models")
+    monkeypatch.setenv("PIXTRACK_CONFIGS", str(tmp_path / "configs"))
+    healthy = json.loads(run("models", "--json").stdout)
+    table = json.loads(run("models", "table", "--json").stdout)
+    (tmp_path / "configs" / "models" / "broken.yaml").write_text("title: x\nsource: [1\n")
+    for verb, expected in (("list", healthy), ("table", table)):
+        listed = run("models", verb, "--json")
+        assert listed.exit_code == 2 and json.loads(listed.stdout) == expected
+        (line,) = listed.stderr.splitlines()
+        assert "broken.yaml:3: not valid YAML" in line and "correct it" in line
+    assert run("models", "show", "pixtral-12b").exit_code == 0
+    # Nor is it in the way where no model is named.
+    assert choose_model(cards=())[0] == "pixtral-nano"

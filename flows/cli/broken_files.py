@@ -1,0 +1,18 @@
+"""What a list says of configuration files that cannot be read: the others are listed all the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from configs.errors import UserError
+
+
+def report_broken(broken: Sequence[UserError]) -> None:
+    """One line a broken file on stderr, with the remedy; the command then fails."""
+    for error in broken:
+        print(f"pixtrack: {error}: correct it, or move the file away", file=sys.stderr)
+    if broken:
+        raise typer.Exit(UserError.exit_code)
