@@ -99,6 +99,13 @@ def run_comparison(
     from tasks.comparison.resolve import resolve_baseline
 
     home = data_home()
+    if track:
+        from tasks.tracking import TrackingUnavailable, check_store
+
+        try:
+            check_store()
+        except TrackingUnavailable as error:
+            raise TrackingUnavailable(f"{error}; or compare with --no-track") from None
     found = resolve_runs(references, home, datasets)
     base = resolve_baseline(baseline, home, found) if baseline else None
     directories = [run.directory for run in found]

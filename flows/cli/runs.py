@@ -240,7 +240,9 @@ def rescore_command(
     from flows.rescoring import rescore
     from tasks.comparison import resolve_run
     from tasks.runs import held
+    from tasks.tracking import check_store
 
+    check_store()
     found = resolve_run(run, home(), scored=True)
     with held(found.directory):
         before, now = rescore(found.directory, home(), metric or (), annotations)
@@ -251,6 +253,7 @@ def rescore_command(
         _print_changes(found.record.name, before, now)
     if logged:
         print(f"pixtrack: {logged}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def _print_changes(name: str, before: RunSummary, now: RunSummary) -> None:
@@ -294,8 +297,9 @@ def sync_command(
     from configs.paths import home
     from flows.listing import as_json as json_text
     from tasks.comparison import resolve_run, stored_runs
-    from tasks.tracking import Synced, sync, tracking_uri
+    from tasks.tracking import Synced, check_store, shown_uri, sync, tracking_uri
 
+    check_store()
     chosen = [resolve_run(one, home()) for one in runs] if runs else stored_runs(home())
 
     def told(one: Synced) -> None:
@@ -312,7 +316,7 @@ def sync_command(
         print(json_text(counts))
         return
     told_counts = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n) or "no runs"
-    print(f"{tracking_uri()}: {told_counts}")
+    print(f"{shown_uri(tracking_uri())}: {told_counts}")
 
 
 def import_command(
@@ -343,7 +347,9 @@ def import_command(
     from flows.report import print_summary
     from tasks.comparison import resolve_run
     from tasks.runs import held
+    from tasks.tracking import check_store
 
+    check_store()
     made = import_predictions(file, model, dataset, home(), annotations, prompt)
     with held(made):
         logged = _log(resolve_run(str(made.path), home()), home())
@@ -356,3 +362,4 @@ def import_command(
         print(f"run  {made.path}")
     if logged:
         print(f"pixtrack: {logged}", file=sys.stderr)
+        raise typer.Exit(1)

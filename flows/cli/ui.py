@@ -48,8 +48,8 @@ def ui(
     logs = home().root
     with contextlib.ExitStack() as servers:
         running: list[Popen[bytes]] = []
+        check_store(uri)
         if is_server(uri):
-            check_store(uri)
             print(f"MLflow runs at {uri} already (MLFLOW_TRACKING_URI).")
         else:
             chosen = free_port(port if port not in UNSAFE_PORTS else 0)

@@ -13,6 +13,7 @@ from tasks.tracking.store import (
     check_store,
     local_uri,
     preload,
+    shown_uri,
     tracking_uri,
 )
 from tasks.tracking.sync import Synced, sync
@@ -32,6 +33,7 @@ __all__ = [
     "log_run",
     "preload",
     "reap",
+    "shown_uri",
     "sync",
     "tracking_uri",
 ]

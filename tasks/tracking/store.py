@@ -7,6 +7,7 @@ mlflow is imported on first use, because that takes 1-4 s: `preload()` does it i
 from __future__ import annotations
 
 import fcntl
+import importlib.metadata
 import logging
 import os
 import threading
@@ -15,7 +16,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from configs.errors import UserError
 from configs.paths import Home, home
@@ -35,6 +35,8 @@ _MLFLOW_ENVIRONMENT = {
     # "View run … at": on standard output, where `--json` promises nothing but JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+
+_SCHEMES = {"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"}
 
 _starting = threading.Lock()
 
@@ -56,7 +58,7 @@ def local_uri(data_home: Home | None = None) -> str:
 
 def is_server(uri: str) -> bool:
     """Whether the store is an MLflow server rather than a database opened directly."""
-    return urlsplit(uri).scheme in ("http", "https")
+    return _scheme(uri) in ("http", "https")
 
 
 def check_store(uri: str | None = None) -> str:
@@ -66,19 +68,69 @@ def check_store(uri: str | None = None) -> str:
     work whose result is to be logged.
     """
     uri = uri or tracking_uri()
+    problem = _problem(uri)
+    if problem:
+        what = "MLflow server" if is_server(uri) else "MLflow store"
+        raise TrackingUnavailable(f"{what} {shown_uri(uri)} {problem}: {_remedy(uri)}")
+    return uri
+
+
+def _remedy(uri: str) -> str:
+    local = local_uri()
+    if uri == local:
+        return "set PIXTRACK_HOME to a folder that can be written"
+    start = "start it, " if is_server(uri) else ""
+    return (
+        f"{start}correct MLFLOW_TRACKING_URI, or unset that variable to log to the local store "
+        f"({local})"
+    )
+
+
+def _problem(uri: str) -> str:
+    """Why runs cannot be logged to that store, in words that follow its address; "" if they can."""
+    scheme = _scheme(uri)
+    if scheme not in _schemes():
+        return f"has no scheme that MLflow knows ({', '.join(sorted(_SCHEMES))})"
     if is_server(uri):
         problem = _server_problem(uri)
-        if problem:
-            raise TrackingUnavailable(
-                f"MLflow server {_without_password(uri)} {problem}: start it, correct "
-                "MLFLOW_TRACKING_URI, or unset that variable to log to the local store "
-                f"({local_uri()})"
-            )
-    elif uri.startswith("sqlite:"):
-        _check_sqlite(uri)
-    with reported(uri, "cannot be used"):
+    elif scheme == "sqlite":
+        problem = _sqlite_problem(uri)
+    elif scheme in ("", "file"):
+        problem = _folder_problem()
+    else:
+        problem = ""
+    return problem or _opening_problem(uri)
+
+
+def _opening_problem(uri: str) -> str:
+    """What MLflow, the database's driver or the disk say against it; nothing here is ours."""
+    try:
         client(uri).search_experiments(max_results=1)
-    return uri
+    except ModuleNotFoundError as error:
+        return f"needs the Python package {error.name!r}, which is not installed here"
+    except Exception as error:
+        return f"cannot be used: {_first_line(error)}"
+    return ""
+
+
+def _scheme(uri: str) -> str:
+    """The address's scheme, without a database's driver: `postgresql` of `postgresql+psycopg://`."""
+    if uri in ("databricks", "databricks-uc", "uc"):
+        return uri
+    scheme, separator, _ = uri.partition(":")
+    return scheme.lower().partition("+")[0] if separator else ""
+
+
+def _schemes() -> set[str]:
+    """What MLflow opens, with the stores that plugins bring."""
+    plugins = importlib.metadata.entry_points(group="mlflow.tracking_store")
+    return {*_SCHEMES, "", "file", "databricks-uc", "uc", *(one.name for one in plugins)}
+
+
+def _folder_problem() -> str:
+    if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true"):
+        return ""  # MLflow's own variable
+    return "is a folder, and MLflow keeps runs in a database or a server (sqlite:///PATH/mlflow.db)"
 
 
 def _server_problem(uri: str) -> str:
@@ -91,7 +143,7 @@ def _server_problem(uri: str) -> str:
         )
     except httpx.TimeoutException:
         return f"did not answer within {CONNECT_SECONDS:g} s"
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return f"cannot be reached ({error})"
     if answer.status_code >= 500:
         return f"answers with an error (HTTP {answer.status_code})"
@@ -102,22 +154,24 @@ def still_there(uri: str) -> None:
     """Raises TrackingUnavailable where the store is a server that does not answer any more."""
     problem = _server_problem(uri) if is_server(uri) else ""
     if problem:
-        raise TrackingUnavailable(f"MLflow server {_without_password(uri)} {problem}")
+        raise TrackingUnavailable(f"MLflow server {shown_uri(uri)} {problem}")
 
 
-def _check_sqlite(uri: str) -> None:
-    folder = Path(uri.removeprefix("sqlite:///")).parent
+def _sqlite_problem(uri: str) -> str:
+    if not uri.startswith("sqlite:///") or uri in ("sqlite:///", "sqlite:///:memory:"):
+        return "names no file, and a database in memory ends with the command (sqlite:///PATH)"
+    database = Path(uri.removeprefix("sqlite:///"))
+    if database.is_dir():
+        return "is a folder, not a database's file"
+    folder = database.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrackingUnavailable(
-            f"{folder}: the MLflow store cannot be made there ({error}): set PIXTRACK_HOME to a "
-            "folder that can be written"
-        ) from None
-    if not os.access(folder, os.W_OK):
-        raise TrackingUnavailable(
-            f"{folder}: not writable, so there is no place for the MLflow store: set PIXTRACK_HOME"
-        )
+        return f"cannot be made ({error.filename}: {error.strerror})"
+    for path in (folder, database):
+        if path.exists() and not os.access(path, os.W_OK):
+            return f"cannot be written ({path} is not writable)"
+    return ""
 
 
 def preload(uri: str | None = None) -> threading.Thread:
@@ -194,10 +248,10 @@ def reported(uri: str, what: str) -> Iterator[None]:
     except Exception as error:
         if not _is_stores_fault(error):
             raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        reason = _first_line(error)
         problem = _server_problem(uri) if is_server(uri) else ""
         raise TrackingUnavailable(
-            f"MLflow store {_without_password(uri)} {problem or f'{what}: {reason}'}"
+            f"MLflow store {shown_uri(uri)} {problem or f'{what}: {reason}'}"
         ) from error
 
 
@@ -206,11 +260,19 @@ def _is_stores_fault(error: BaseException) -> bool:
     return isinstance(error, OSError) or origin in ("mlflow", "requests", "urllib3", "sqlalchemy")
 
 
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    if not parts.password:
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def shown_uri(uri: str) -> str:
+    """The store's address without its password."""
+    scheme, separator, rest = uri.partition("://")
+    authority, slash, path = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    if not at:
         return uri
-    return parts._replace(netloc=f"{parts.username}:***@{parts.hostname}:{parts.port}").geturl()
+    user, colon, _ = login.partition(":")
+    return f"{scheme}{separator}{user}{':***' if colon else ''}@{host}{slash}{path}"
 
 
 def experiment_id(name: str, uri: str, tags: dict[str, str] | None = None) -> str:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from configs.errors import UserError
 from configs.paths import Home
 from flows.cli.main import app
+from tasks.tracking import TrackingUnavailable
 from tests.tasks.comparison.factory import DatasetFactory
 
 
@@ -91,9 +92,22 @@ def test_allowed_mismatch_is_compared_and_noted(home: Home, tmp_path: Path) -> N
     assert any("template" in text for text in read["datasets"][0]["differences"][0]["differs"])
 
 
-def test_unreachable_tracking_keeps_the_comparison_and_says_so(
+def test_unreachable_tracking_is_said_before_the_comparison_which_can_do_without(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    refused = compare("alpha", "beta", "--out", str(tmp_path / "out"))
+    assert refused.exit_code != 0 and isinstance(refused.exception, TrackingUnavailable)
+    assert str(refused.exception).endswith("; or compare with --no-track")
+    assert not (tmp_path / "out").exists()
+    done = compare("alpha", "beta", "--no-track", "--out", str(tmp_path / "out"))
+    assert done.exit_code == 0 and (tmp_path / "out" / "index.html").is_file()
+
+
+def test_tracking_that_goes_away_meanwhile_keeps_the_comparison_and_says_so(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.tracking.check_store", lambda: "")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     result = compare("alpha", "beta", "--out", str(tmp_path / "out"))

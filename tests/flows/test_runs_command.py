@@ -19,6 +19,7 @@ from configs.loading import load_dataset
 from configs.paths import PACKAGE_ROOT, Home
 from flows.cli.main import app
 from tasks.runs import RunDirectory
+from tasks.tracking import TrackingUnavailable
 from tasks.tracking.settings import TraceSettings, TrackingSettings
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
@@ -226,6 +227,42 @@ def test_rescoring_corrects_a_stored_number_and_says_what_it_was(
     result = pixtrack("rescore", str(run))
     assert "anls: 59.38 (was 99.00)" in result.stdout
     assert "anls 99.00" in pixtrack("runs", "show", str(run)).stdout
+
+
+def test_a_bad_tracking_address_is_one_line_before_any_work(
+    home: Home, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(imported(*files, "untouched")["run_dir"])
+    kept = {path: path.read_bytes() for path in run.iterdir()}
+    runs = len(listed())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://server")
+    new = ("import", str(files[0]), "--model", "new", "--dataset", "docvqa_val")
+    for command in (
+        ("rescore", str(run), "--metric", "exact_match"),
+        (*new, "--annotations", str(files[1])),
+        ("sync",),
+    ):
+        refused = pixtrack(*command)
+        assert refused.exit_code != 0 and isinstance(refused.exception, TrackingUnavailable)
+        assert "htp://server has no scheme that MLflow knows" in str(refused.exception)
+    assert {path: path.read_bytes() for path in run.iterdir()} == kept
+    # What only reads the runs' own files needs no store.
+    assert len(listed()) == runs
+    assert pixtrack("runs", "show", str(run)).exit_code == 0
+    assert pixtrack("errors", str(run)).exit_code == 0
+
+
+def test_a_store_that_goes_away_meanwhile_loses_no_import_and_is_said(
+    home: Home, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise TrackingUnavailable("gone")
+
+    monkeypatch.setattr("tasks.tracking.log_run", away)
+    command = ("import", str(files[0]), "--model", "kept", "--dataset", "docvqa_val", "--json")
+    done = pixtrack(*command, "--annotations", str(files[1]))
+    assert done.exit_code == 1 and json.loads(done.stdout)["answered"] == 4
+    assert "pixtrack: not logged (gone): run `pixtrack sync` later" in done.stderr
 
 
 def test_rescoring_and_importing_leave_a_run_alone_that_another_command_works_on(

@@ -58,6 +58,44 @@ def test_a_password_in_the_address_is_not_printed(home: Home) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("htp://server:5000", "has no scheme that MLflow knows (databricks, http, https,"),
+        ("http://[bad", "cannot be reached ("),
+        ("sqlite://", "names no file"),
+        ("sqlite:///{file}/below/mlflow.db", "cannot be made ({file}/below: Not a directory)"),
+        ("sqlite:///{folder}", "is a folder, not a database's file"),
+        ("{folder}/mlruns", "is a folder, and MLflow keeps runs in a database or a server"),
+        ("file://{folder}", "is a folder, and MLflow keeps runs in a database or a server"),
+        ("postgresql+nodriver://me:secret@127.0.0.1:9/runs", "cannot be used: "),
+        ("postgresql://me:secret@127.0.0.1:9/runs", "me:***@127.0.0.1:9/runs "),
+    ],
+)
+def test_an_address_that_cannot_work_is_one_line_with_the_remedy(
+    uri: str, said: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    places = {"file": tmp_path / "file", "folder": tmp_path}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(**places))
+    with pytest.raises(TrackingUnavailable) as caught:
+        check_store()
+    message = str(caught.value)
+    assert said.format(**places) in message and "\n" not in message and "secret" not in message
+    remedy = f"unset that variable to log to the local store (sqlite:///{home.root}/mlflow.db)"
+    assert "correct MLFLOW_TRACKING_URI" in message and message.endswith(remedy)
+
+
+def test_a_database_that_cannot_be_written_is_named(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "elsewhere" / "mlflow.db"
+    check_store(f"sqlite:///{database}")
+    monkeypatch.setattr("os.access", lambda path, mode: path != database)
+    with pytest.raises(TrackingUnavailable, match=r"mlflow\.db is not writable\): correct MLFLOW_"):
+        check_store(f"sqlite:///{database}")
+
+
 def test_a_home_that_cannot_hold_a_store_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
