@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from configs.errors import UserError
-from configs.loading import load_dataset, load_model, load_prompt
-from configs.schema import EndpointModel, ModelConfig
+from configs.errors import UserError, unknown_name
+from configs.loading import load_dataset, load_model, load_prompt, load_study
+from configs.schema import EndpointModel, ModelConfig, StudyConfig
 from tasks.inference.opening import Cell
+from tasks.scoring.metrics import functions_of
+from tasks.scoring.postprocess import apply
 
 
 def resolve_cell(
@@ -18,11 +21,15 @@ def resolve_cell(
 ) -> Cell:
     """The cell of those names; `prompt` None or "default" is the dataset's own.
 
-    Raises UserError for an unknown name, with the known ones and the nearest.
+    Raises UserError for an unknown name, with the known ones and the nearest; also of a metric
+    that the dataset names, and of a step that the prompt does.
     """
     config = load_dataset(dataset)
+    functions_of(config)
     chosen = load_prompt(config.prompt if prompt in (None, "default") else str(prompt))
-    return Cell(model, config, chosen.for_dataset(config.name), limit)
+    chosen = chosen.for_dataset(config.name)
+    apply(chosen.postprocess, "")
+    return Cell(model, config, chosen, limit)
 
 
 def resolve_model(
@@ -60,3 +67,45 @@ def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelCo
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UserError(f"--engine: {reason}") from None
+
+
+def check_study(path: Path) -> tuple[StudyConfig, list[Cell]]:
+    """The study in that file and its cells. Needs no engine and no server.
+
+    Raises UserError, naming the file and the key, for whatever would fail later: unknown names,
+    and a baseline that is none of the study's models.
+    """
+    config = load_study(path)
+    try:
+        cells = cells_of(config)
+        _check_baseline(config.baseline, cells)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return config, cells
+
+
+def _check_baseline(baseline: str, cells: list[Cell]) -> None:
+    """A baseline is one of the study's models, by name or title, and its prompt one of theirs."""
+    model, _, prompt = baseline.partition("@")
+    models = {name.lower() for cell in cells for name in (cell.model.name, cell.model.title)}
+    if model and model.lower() not in models:
+        raise unknown_name("baseline", model, {cell.model.name for cell in cells})
+    prompts = {cell.prompt.name for cell in cells}
+    if prompt and prompt not in {*prompts, "default"}:
+        raise unknown_name("prompt of the baseline", prompt, prompts)
+
+
+def cells_of(config: StudyConfig) -> list[Cell]:
+    """The study's cells, model by model. Raises UserError for any unknown name, before any work.
+
+    A cell that two names stand for (`default` and the prompt that it is, a dataset and its alias)
+    is there once.
+    """
+    cells = [
+        resolve_cell(dataset, load_model(model), prompt, config.limit)
+        for model in dict.fromkeys(config.models)
+        for dataset in config.datasets
+        for prompt in config.prompts
+    ]
+    named = {(cell.model.name, cell.dataset.name, cell.prompt.name): cell for cell in cells}
+    return list(named.values())

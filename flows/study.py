@@ -14,11 +14,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.states import Completed, Failed, State
 
 from configs.errors import UserError
-from configs.loading import load_model, load_study
 from configs.paths import Home
 from configs.paths import home as data_home
 from configs.schema import StudyConfig
-from flows.cells import resolve_cell
+from flows.cells import check_study
 from flows.steps import CellOutcome, run_cells
 from tasks.comparison.task import compare_runs
 from tasks.inference.opening import Cell
@@ -36,10 +35,10 @@ def study(path: str = "experiments/sample_models.yaml") -> State[dict[str, Any]]
 
     Returns the cells with their headline scores, and the folder of the comparison.
     """
-    config = load_study(Path(path))
+    config, asked = check_study(Path(path))
     home = data_home()
     outcomes: list[CellOutcome] = []
-    for _model, cells in groupby(cells_of(config), key=lambda cell: cell.model.name):
+    for _model, cells in groupby(asked, key=lambda cell: cell.model.name):
         outcomes += _run_model(list(cells), home)
     rows = [_row(outcome) for outcome in outcomes]
     create_table_artifact(rows, key="study-cells", description=config.title)
@@ -61,22 +60,6 @@ def study(path: str = "experiments/sample_models.yaml") -> State[dict[str, Any]]
     if "not_compared" in result:
         return Failed(message=f"not compared: {result['not_compared']}", data=result)
     return Completed(data=result)
-
-
-def cells_of(config: StudyConfig) -> list[Cell]:
-    """The study's cells, model by model. Raises UserError for any unknown name, before any work.
-
-    A cell that two names stand for (`default` and the prompt that it is, a dataset and its alias)
-    is there once.
-    """
-    cells = [
-        resolve_cell(dataset, load_model(model), prompt, config.limit)
-        for model in dict.fromkeys(config.models)
-        for dataset in config.datasets
-        for prompt in config.prompts
-    ]
-    named = {(cell.model.name, cell.dataset.name, cell.prompt.name): cell for cell in cells}
-    return list(named.values())
 
 
 def _with_its_baseline(config: StudyConfig, done: Sequence[RunSummary]) -> StudyConfig:

@@ -24,13 +24,14 @@ def register(app: typer.Typer) -> None:
 
         Example: `pixtrack study experiments/sample_models.yaml`
         """
-        from configs.loading import load_study
         from configs.paths import home as data_home
+        from flows.cells import check_study
         from flows.local_prefect import LocalPrefect
         from flows.session import flow_outcome, quiet_terminal, told_when_cancelled
         from flows.timings import timed
 
-        load_study(path)
+        with timed("configuration"):
+            check_study(path)
         quiet_terminal()
         prefect = LocalPrefect(data_home())
         flow_run_id: str | None = None

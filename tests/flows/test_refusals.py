@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from configs.paths import PACKAGE_ROOT
 
 PIXTRACK = Path(sys.executable).parent / "pixtrack"
 HIDDEN = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "MLFLOW_TRACKING_URI")
@@ -46,3 +49,37 @@ def test_eval_and_study_name_a_tracking_store_that_cannot_be_used(tmp_path: Path
         line = refused(tmp_path, *command, MLFLOW_TRACKING_URI=uri)
         assert line.startswith(f"pixtrack: MLflow {'server' if '127' in uri else 'store'} {uri} ")
         assert "correct MLFLOW_TRACKING_URI, or unset that variable" in line
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"models": "[pixtral-nano, pixtral-12c]"}, "unknown model 'pixtral-12c'. Did you mean"),
+        ({"datasets": "[sampel]"}, "unknown dataset 'sampel'. Did you mean 'sample'?"),
+        ({"prompts": "[default, plane]"}, "unknown prompt 'plane'. Did you mean 'plain'?"),
+        ({"baseline": "pixtral-12b"}, "unknown baseline 'pixtral-12b'."),
+        ({"baseline": "pixtral-nano@plane"}, "unknown prompt of the baseline 'plane'."),
+    ],
+)
+def test_a_study_with_an_unknown_name_starts_nothing(
+    tmp_path: Path, keys: dict[str, str], said: str
+) -> None:
+    line = refused(tmp_path, "study", study(tmp_path, **keys))
+    assert line.startswith(f"pixtrack: {tmp_path}/mine.yaml: {said}")
+
+
+def test_a_study_with_a_metric_or_a_step_that_does_not_exist_starts_nothing(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE_ROOT / "configs", tmp_path / "configs")
+    configs = {"PIXTRACK_CONFIGS": str(tmp_path / "configs")}
+    sample = tmp_path / "configs" / "datasets" / "sample.yaml"
+    plain = tmp_path / "configs" / "prompts" / "plain.yaml"
+    kept = sample.read_text()
+    sample.write_text(kept.replace("anls", "anlz"))
+    assert "unknown metric of dataset 'sample' 'anlz'" in refused(
+        tmp_path, "study", study(tmp_path), **configs
+    )
+    sample.write_text(kept)
+    plain.write_text(plain.read_text().replace("[strip]", "[first_lin]"))
+    assert "unknown postprocess step 'first_lin'. Did you mean 'first_line'?" in refused(
+        tmp_path, "study", study(tmp_path), **configs
+    )

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from configs.schema import StudyConfig
+from flows.cells import cells_of
 from flows.engines import report_before_start, start_early
-from flows.study import _with_its_baseline, cells_of
+from flows.study import _with_its_baseline
 from tasks.inference.task import artifact_key
 from tasks.runs import RunSummary
 
