@@ -29,7 +29,7 @@ from tasks.inference.opening import Cell, OpenRun, identity_of
 from tasks.inference.plan import Event
 from tasks.inference.session import EngineFailed, EngineSession
 from tasks.inference.task import ask_questions, open_the_run, reach_endpoint
-from tasks.runs import RunDirectory, RunSummary, hold, let_go, write_atomically
+from tasks.runs import RunDirectory, RunSummary, let_go, write_atomically
 from tasks.scoring.task import score_answers
 from tasks.tracking import TrackingUnavailable, begin, check_store, end
 from tasks.tracking.task import log_to_mlflow
@@ -146,7 +146,6 @@ def _open(cell: Cell, shared: _Shared, go_on: bool) -> OpenRun | Exception:
         identity = identity_of(cell, shared.model_facts, engine, prepared.digest)
         with timed("open run"):
             run = open_the_run(cell, prepared, identity, shared.home)
-        hold(run.directory)
         write_atomically(run.directory.environment_file, shared.environment)
         if run.unanswered:
             shared.engine.submit(run)
@@ -205,7 +204,7 @@ def _noted(run: OpenRun, on_event: Callable[[Event], None]) -> Iterator[Callable
     except BaseException:
         record = run.directory.read_record()
         if record is not None and latest is not None:
-            note_invocation(record, latest.done, latest.elapsed_seconds, None)
+            note_invocation(record, latest.done, latest.elapsed_seconds, None, latest.started)
             run.directory.write_record(record)
         raise
 

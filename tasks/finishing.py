@@ -19,11 +19,15 @@ from tasks.scoring.scored import ScoredRun
 
 
 def finish_run(
-    run: OpenRun, asked: int = 0, seconds: float = 0.0, engine: dict[str, Any] | None = None
+    run: OpenRun,
+    asked: int = 0,
+    seconds: float = 0.0,
+    engine: dict[str, Any] | None = None,
+    started: str = "",
 ) -> RunSummary:
     """Scores what is answered and writes the run's outcome.
 
-    `asked` questions in `seconds` by this invocation; `engine` is what the engine said of itself.
+    `asked` questions in `seconds` by this invocation, which `started` then; `engine` is what the engine said of itself.
     The run counts as failed where more than the dataset's `max_failed_fraction` of its samples
     failed, or where questions are left unanswered.
     """
@@ -35,7 +39,7 @@ def finish_run(
     scored = score_samples(run.samples, answers, dataset, cell.prompt)
     write_scores(directory, scored)
 
-    note_invocation(record, asked, seconds, engine)
+    note_invocation(record, asked, seconds, engine, started)
     failed = count_failed(run.samples, answers)
     answered = sum(not answer.failed for answer in answers.values())
     unanswered = len(run.samples) - answered - failed
@@ -82,6 +86,7 @@ def note_invocation(
     asked: int,
     seconds: float,
     engine: dict[str, Any] | None,
+    started: str = "",
 ) -> None:
     """Adds this invocation to the record, where it asked anything."""
     if engine:
@@ -89,6 +94,7 @@ def note_invocation(
     if asked:
         record.invocations.append(
             {
+                **({"started": started} if started else {}),
                 "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "asked": asked,
                 "seconds": round(seconds, 3),

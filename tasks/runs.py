@@ -105,7 +105,10 @@ class RunRecord(BaseModel):
     imported_from: str = ""
     """The file of an imported run; "" for our own."""
     invocations: list[dict[str, Any]] = Field(default_factory=list)
-    """Each time questions were asked: started, seconds, asked, prompt/cached/output tokens."""
+    """Each time questions were asked: started and ended (UTC), asked, seconds.
+
+    With `status`: `killed`, one that noted nothing itself and was reconstructed from the journal;
+    `taken over`, not asked but copied, `answers` of them, from the run that `from` names."""
 
 
 def fingerprint(identity: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The journal: every answer on disk as it is produced, so that a killed run loses none.
 
 answers.jsonl, written by the inference child while it asks and read by everybody else: a header
-line with the run's fingerprint, then one JSON line an answer, appended in the order they came.
+line with the run's fingerprint, then one JSON line an answer, appended in the order they came,
+each with when its invocation began (`started`, UTC) and the seconds since then (`elapsed`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import json
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -86,8 +88,8 @@ class Journal:
         """By sample index: the last final answer, or else the last that failed for the moment."""
         return dict(self._answers)
 
-    def append(self, answer: Answer) -> None:
-        """Writes one answer, whole, before it returns.
+    def append(self, answer: Answer, stamp: Mapping[str, Any] | None = None) -> None:
+        """Writes one answer, whole, before it returns; `stamp` joins it on its line.
 
         An index that has a final answer already is an error of the caller: it was asked twice.
         """
@@ -96,7 +98,7 @@ class Journal:
         known = self._answers.get(answer.index)
         if known is not None and known.final:
             raise ValueError(f"{self.path}: sample {answer.index} has its answer already")
-        _write(self._file, _line(to_json(answer)), self.path)
+        _write(self._file, _line({**to_json(answer), **(stamp or {})}), self.path)
         self._answers[answer.index] = answer
         self._unsynced.set()
 
@@ -162,6 +164,15 @@ def read_fingerprint(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return _parse(data, path)[0] if data.endswith(b"\n") else None
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The journal's lines, header first, without a torn last one. No file: none."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    return data[: _whole_length(data)].splitlines()
 
 
 def _line(data: dict[str, Any]) -> bytes:

@@ -18,11 +18,12 @@ from typing import Any
 
 from configs.paths import PACKAGE_ROOT, Home
 from configs.schema import DatasetConfig, EndpointModel, ModelConfig, PromptConfig, Sampling
+from tasks.inference.invocations import account_for_killed
 from tasks.inference.journal import Journal, read_answers
 from tasks.inference.plan import EngineSpec, Job
 from tasks.inference.requests import build_requests
 from tasks.records import Answer, PreparedDataset, Request, Sample, to_json
-from tasks.runs import RunDirectory, RunRecord, fingerprint, run_name, write_atomically
+from tasks.runs import RunDirectory, RunRecord, fingerprint, hold, run_name, write_atomically
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def open_run(
 ) -> OpenRun:
     """Makes or finds the run's directory, writes its requests, counts what is unanswered.
 
+    The run is held from here on (tasks.runs.hold); UserError where another process works on it.
     Answers that a run of the same fingerprint with another limit already has are taken over, so
     that a look at the first twenty questions is not asked again by the whole run.
     """
@@ -142,6 +144,7 @@ def open_run(
     limit = cell.limit if cell.limit and cell.limit < len(prepared.samples) else None
     name = run_name(cell.model.name, cell.prompt.name, print_, limit)
     directory = RunDirectory.of(home, cell.dataset.name, name)
+    hold(directory)
     samples = cell.samples(prepared)
     requests = tuple(build_requests(samples, cell.prompt, prepared.images))
     lines = "".join(json.dumps(to_json(r), ensure_ascii=False) + "\n" for r in requests)
@@ -155,7 +158,7 @@ def open_run(
         "dataset_source": prepared.source,
     }
     write_atomically(directory.config_file, json.dumps(config, indent=2, ensure_ascii=False))
-    _take_over_answers(directory, print_, {request.index for request in requests})
+    taken = _take_over_answers(directory, print_, {request.index for request in requests})
     record = directory.read_record() or RunRecord(
         name=name,
         fingerprint=print_,
@@ -174,6 +177,8 @@ def open_run(
     run = OpenRun(cell, directory, samples, prepared.images, requests, 0, print_)
     answered = sum(answer.final for answer in run.answers().values())
     unanswered = len(requests) - answered
+    account_for_killed(record, directory.journal_file)
+    record.invocations += taken
     if unanswered or record.status == "running":
         record.status = "running"
         record.message = ""
@@ -199,7 +204,11 @@ def everything_answered(
     return not askable
 
 
-def _take_over_answers(directory: RunDirectory, print_: str, wanted: set[int]) -> None:
+def _take_over_answers(
+    directory: RunDirectory, print_: str, wanted: set[int]
+) -> list[dict[str, Any]]:
+    """Copies them; returns what the record says of it: their time is told by the other run's."""
+    taken: list[dict[str, Any]] = []
     for sibling in directory.path.parent.glob(f"*--{print_[:12]}"):
         journal = sibling / directory.journal_file.name
         if sibling == directory.path or not journal.exists():
@@ -214,6 +223,18 @@ def _take_over_answers(directory: RunDirectory, print_: str, wanted: set[int]) -
             with Journal(directory.journal_file, print_) as own:
                 for answer in missing:
                     own.append(answer)
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            taken.append(
+                {
+                    "status": "taken over",
+                    "from": sibling.name,
+                    "ended": now,
+                    "answers": len(missing),
+                    "asked": 0,
+                    "seconds": 0.0,
+                }
+            )
+    return taken
 
 
 def host_facts() -> dict[str, Any]:

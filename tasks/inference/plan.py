@@ -64,6 +64,8 @@ class Event(Message):
     cached_tokens: int = 0
     output_tokens: int = 0
     images: int = 0
+    started: str = ""
+    """When the child took the job up: UTC, ISO 8601."""
     elapsed_seconds: float = 0.0
     details: dict[str, Any] = Field(default_factory=dict)
     """`ready`: the engine's capabilities, version and start times; `job_done`: schedule statistics."""

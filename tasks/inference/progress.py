@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import queue
 import threading
 import time
@@ -57,6 +58,9 @@ class JobProgress:
         self._images: set[str] = set()
         self._events = events
         self._started = self._told = time.monotonic()
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self.started = now.isoformat(timespec="milliseconds")
+        """UTC, ISO 8601: what tells this asking from others of the same run."""
         self._counts = dict.fromkeys(
             ("done", "failed", "truncated", "prompt_tokens", "cached_tokens", "output_tokens"), 0
         )
@@ -71,6 +75,11 @@ class JobProgress:
             request.index: tuple(image.sha256 for image in request.images) for request in unanswered
         }
         self._events.write(self.event("progress"))
+
+    def stamp(self) -> dict[str, Any]:
+        """When this asking began and how many seconds ago: goes with an answer into the journal."""
+        elapsed = round(time.monotonic() - self._started, 3)
+        return {"started": self.started, "elapsed": elapsed}
 
     def note(self, answer: Answer) -> None:
         """Counts an answer, and tells of the counts now and then."""
@@ -101,6 +110,7 @@ class JobProgress:
             total=self._total,
             already_answered=self._already_answered,
             images=len(self._images),
+            started=self.started,
             elapsed_seconds=time.monotonic() - self._started,
             details=details or {},
             **self._counts,

@@ -39,6 +39,8 @@ class AskedRun:
 
     asked: int = 0
     seconds: float = 0.0
+    started: str = ""
+    """UTC, ISO 8601; "" where nothing was asked."""
     last: Event | None = None
     engine: dict[str, Any] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ class EngineSession:
                 raise EngineFailed(_explain(event, self.log))
             if event.event == "job_done":
                 asked.asked, asked.seconds = event.done, event.elapsed_seconds
+                asked.started = event.started
                 asked.last = event
                 asked.engine = dict(self._ready.details) if self._ready else {}
                 self._submitted = [known for known in self._submitted if known is not run]

@@ -129,7 +129,7 @@ class Worker:
                 return {}
 
             def on_answer(answer: Any) -> None:
-                journal.append(answer)
+                journal.append(answer, progress.stamp())
                 progress.note(answer)
 
             stats = await run_schedule(

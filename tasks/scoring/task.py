@@ -12,4 +12,4 @@ from tasks.runs import RunSummary
 @step("score answers")
 def score_answers(run: OpenRun, asked: AskedRun) -> RunSummary:
     """The run's scores table and summary, from the answers in its journal."""
-    return finish_run(run, asked.asked, asked.seconds, asked.engine)
+    return finish_run(run, asked.asked, asked.seconds, asked.engine, asked.started)

@@ -263,6 +263,43 @@ def test_an_address_is_one_run_however_it_is_written_and_its_password_goes_nowhe
         assert [path for path in written_files if word.encode() in path.read_bytes()] == []
 
 
+def test_what_a_killed_command_has_asked_is_accounted_for_by_the_next_one(
+    home: Path, endpoint: Endpoint
+) -> None:
+    endpoint.models = Reply({"data": [{"id": "killed"}]})
+    endpoint.answer = lambda body: Reply(completion("42"), delay_seconds=0.2)
+    process = started(home, endpoint.url, "eval", "--model", "endpoint", "--limit", "140", "--json")
+    try:
+        deadline = time.monotonic() + 60
+        while len(endpoint.requests) < 60 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.communicate()
+    (journal,) = (home / "runs" / "sample").glob("*first140*/answers.jsonl")
+    time.sleep(2)  # the guard's grace
+    before = read_answers(journal)
+    assert record_of(home, "*first140*")["invocations"] == []
+    done = evaluate(home, endpoint.url, 140)
+    assert done.returncode == 0, done.stderr[-3000:]
+    killed, last = record_of(home, "*first140*")["invocations"]
+    assert (killed["status"], killed["reconstructed"], killed["asked"]) == (
+        "killed",
+        True,
+        len(before),
+    )
+    assert killed["seconds"] >= max(answer.seconds for answer in before.values())
+    assert last["asked"] == 140 - len(before) and last["started"] > killed["started"]
+    total = killed["seconds"] + last["seconds"]
+    summary = json.loads(done.stdout)
+    assert summary["inference_seconds"] == pytest.approx(total)
+    logged = mlflow_runs(home)[summary["mlflow_run_id"]].data.metrics
+    assert logged["perf/samples_per_s"] == pytest.approx(140 / total, abs=0.01)
+    # It is accounted for once.
+    evaluate(home, endpoint.url, 140)
+    assert record_of(home, "*first140*")["invocations"] == [killed, last]
+
+
 def study_configs(folder: Path, urls: dict[str, str]) -> Path:
     """A configuration folder whose only models are endpoints; "" is one that nobody serves."""
     for kind in ("datasets", "prompts"):

@@ -26,7 +26,10 @@ def test_final_answers_are_taken_over_in_place_of_errors(tmp_path: Path) -> None
     with Journal(whole.journal_file, PRINT) as journal:
         journal.append(Answer(0, "", "error", error="for the moment"))
         journal.append(Answer(7, "h", "stop"))
-    _take_over_answers(whole, PRINT, {0, 2, 7})
+    (told,) = _take_over_answers(whole, PRINT, {0, 2, 7})
+    assert (told["status"], told["from"], told["answers"]) == ("taken over", first.path.name, 1)
+    assert told["asked"] == 0  # nor does it count for the speed
+    assert _take_over_answers(whole, PRINT, {0, 2, 7}) == []
     found = read_answers(whole.journal_file)
     assert {index: answer.text for index, answer in found.items()} == {0: "a", 7: "h"}
 
