@@ -19,6 +19,7 @@ from typing import Any
 
 from configs.errors import UserError
 from configs.paths import Home, home
+from tasks.tracking.moved import artifact_root, follow_the_move
 
 CONNECT_SECONDS = 3.0
 """How long a tracking server may take to accept a connection before it counts as away."""
@@ -216,6 +217,7 @@ def _client(uri: str) -> Any:
     # Two processes that make one database at the same time trip over each other's tables.
     with (database.parent / f".{database.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        follow_the_move(database)
         return mlflow.MlflowClient(tracking_uri=uri)
 
 
@@ -293,7 +295,7 @@ def experiment_id(name: str, uri: str, tags: dict[str, str] | None = None) -> st
     if not is_server(uri):
         folder = home().mlflow_artifacts
         if uri.startswith("sqlite:///"):  # beside its database, wherever that is
-            folder = Path(uri.removeprefix("sqlite:///")).resolve().parent / folder.name
+            folder = artifact_root(Path(uri.removeprefix("sqlite:///")))
         location = (folder / name).as_uri()
     from mlflow.exceptions import MlflowException
 
