@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from tasks.images import BadImage, inspect_image
 from tasks.inference.journal import read_answers
 from tasks.inference.plan import Job
 from tasks.records import Answer, ImageRef, Request, to_json
+from tasks.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,14 @@ def _ask(
     sampling: Sampling,
 ) -> dict[int, Answer]:
     """Request index to answer. The requests and the journal are of this call alone."""
-    with tempfile.TemporaryDirectory(prefix="pixtrack-describe-") as folder:
+    with scratch_folder("describe") as folder:
         lines = [json.dumps(to_json(r), ensure_ascii=False) for r in requests]
-        asked = Path(folder) / "requests.jsonl"
+        asked = folder / "requests.jsonl"
         asked.write_text("\n".join(lines) + "\n", encoding="utf-8")
         job = Job(
             job_id="describe",
             requests_path=str(asked),
-            journal_path=str(Path(folder) / "answers.jsonl"),
+            journal_path=str(folder / "answers.jsonl"),
             fingerprint=hashlib.sha256(asked.read_bytes()).hexdigest(),
             sampling=sampling,
         )

@@ -144,7 +144,8 @@ def explain(event: Event, log: str, spec: EngineSpec, python: str) -> Failure:
     lines = [_PREFIX.sub("", _ANSI.sub("", line)).strip() for line in log.splitlines()]
     if event.details.get("error") == "UserError":
         return Failure(event.message, event.remedy)
-    lines = _with_reasons(lines)
+    # What is cleaned up behind a killed process says nothing of why it was killed.
+    lines = _with_reasons([line for line in lines if "resource_tracker" not in line])
     missing = _missing_module(lines, python) if not event.message else None
     if missing is not None:
         return missing

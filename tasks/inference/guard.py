@@ -36,6 +36,8 @@ PR_SET_CHILD_SUBREAPER = 36
 
 POLL_SECONDS = 0.5
 """Between two looks at whether the parent is still the same."""
+TRACKER_SECONDS = 1.0
+"""For Python's resource trackers to remove shared memory; they need milliseconds."""
 ORPHAN_GRACE_SECONDS = 1.0
 """For the worker to close, when the flow is gone and nobody waits for it."""
 
@@ -66,6 +68,15 @@ def descendants(root: int) -> list[int]:
         found += below
         waiting += below
     return found
+
+
+def is_tracker(pid: int) -> bool:
+    """Whether it is a resource tracker of Python's multiprocessing (or of joblib's)."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+            return b"resource_tracker import main" in file.read()
+    except OSError:
+        return False
 
 
 class Guard:
@@ -130,11 +141,18 @@ class Guard:
                     self.code = os.waitstatus_to_exitcode(status)
 
     def kill_all(self) -> None:
-        """SIGKILL to every descendant, again until none is left (they may be forking)."""
-        end = time.monotonic() + 4.0
-        while time.monotonic() < end:
+        """SIGKILL to every descendant, again until none is left (they may be forking).
+
+        Resource trackers are spared for a moment: when those whom they serve are dead, they remove
+        the shared memory and semaphores that these left in /dev/shm, and end by themselves.
+        """
+        now = time.monotonic()
+        end, trackers_end = now + 4.0, now + TRACKER_SECONDS
+        while (now := time.monotonic()) < end:
             alive = descendants(os.getpid())
             for pid in alive:
+                if now < trackers_end and is_tracker(pid):
+                    continue
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.reap()
@@ -147,10 +165,12 @@ def main() -> None:
     """The guard's program."""
     lifeline, grace_seconds = int(sys.argv[1]), float(sys.argv[2])
     os.set_inheritable(lifeline, False)
-    code = Guard(lifeline, grace_seconds, sys.argv[3:]).run()
-    scratch = os.environ.get("PIXTRACK_SCRATCH")
-    if scratch:
-        shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        code = Guard(lifeline, grace_seconds, sys.argv[3:]).run()
+    finally:
+        scratch = os.environ.get("PIXTRACK_SCRATCH")
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
     sys.exit(code if code >= 0 else 128 - code)  # as shells tell of a signal
 
 

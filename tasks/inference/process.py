@@ -8,7 +8,9 @@ that nothing of it is left behind, however this process or the child ends.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,12 +28,16 @@ from configs.paths import PACKAGE_ROOT
 from tasks.inference import guard, startup
 from tasks.inference.failures import explain
 from tasks.inference.plan import EngineSpec, Event, Job
+from tasks.scratch import Scratch, make_scratch
 
 PYTHON_VARIABLE = "PIXTRACK_VLLM_PYTHON"
 """Names the interpreter that has vLLM; default: this one."""
 
 GRACE_SECONDS = 10.0
 """From being told to end until everything is killed."""
+
+SOCKET_NAME_BYTES = 36
+"""vLLM names its sockets by a UUID."""
 
 CHILD_ENVIRONMENT = {
     # The model's files are all there; a look at the hub costs seconds, or minutes without network.
@@ -57,7 +63,7 @@ class EngineProcess:
         self.grace_seconds = GRACE_SECONDS
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
-        self._scratch: str | None = None
+        self._scratch: Scratch | None = None
         self._log_start = 0
         self._writing = threading.Lock()
 
@@ -75,8 +81,8 @@ class EngineProcess:
             raise ValueError("the inference child was started already")
         python = find_python(self.python)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        # vLLM leaves its sockets behind; the name is short because a socket's path must be.
-        self._scratch = tempfile.mkdtemp(prefix="pixtrack-")
+        # vLLM leaves sockets and other files behind: all of them here, and the guard removes it.
+        self._scratch = make_scratch(socket_name_bytes=SOCKET_NAME_BYTES)
         read_end, self._lifeline = os.pipe()
         try:
             with self.log.open("ab") as log:
@@ -92,8 +98,8 @@ class EngineProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=child_environment(os.environ, self._scratch),
-                    pass_fds=[read_end],
+                    env=child_environment(os.environ, str(self._scratch.path)),
+                    pass_fds=[read_end, self._scratch.lock],
                     start_new_session=True,
                 )
         finally:
@@ -151,7 +157,7 @@ class EngineProcess:
             if lifeline is not None:
                 os.close(lifeline)
             if scratch is not None:
-                shutil.rmtree(scratch, ignore_errors=True)
+                scratch.remove()
 
     def __enter__(self) -> EngineProcess:
         self.start()
@@ -221,11 +227,14 @@ def find_python(chosen: str | None = None) -> str:
 def child_environment(environment: Mapping[str, str], scratch: str) -> dict[str, str]:
     """The inference child's environment: pixtrack's packages and the start-up hooks importable.
 
-    `scratch` is a folder for sockets, which the guard removes in the end.
+    `scratch` is the engine's own folder for sockets and temporary files, which the guard removes
+    in the end; what is compiled is kept where it would be without one.
     """
     path = [str(startup.DIRECTORY), environment.get("PYTHONPATH", "")]
+    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{_user()}"
     return {
         **CHILD_ENVIRONMENT,
+        "TORCHINDUCTOR_CACHE_DIR": str(compiled),
         **environment,
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "PYTHONSAFEPATH": "1",  # whatever lies in the current directory is not imported
@@ -233,7 +242,16 @@ def child_environment(environment: Mapping[str, str], scratch: str) -> dict[str,
         "PIXTRACK_ROOT": str(PACKAGE_ROOT),
         "PIXTRACK_SCRATCH": scratch,
         "VLLM_RPC_BASE_PATH": scratch,
+        "TMPDIR": scratch,
     }
+
+
+def _user() -> str:
+    """The user's name as torch has it in the name of its cache."""
+    try:
+        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
+    except (KeyError, OSError):
+        return f"uid_{os.getuid()}"
 
 
 def kill_session(session: int) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from tasks.runs import RunDirectory
+from tasks.scratch import scratch_folder
 from tasks.tracking import content as told
 from tasks.tracking import leaderboard, pages, system, traces, views
 from tasks.tracking.content import RunContent
@@ -185,8 +185,7 @@ def _log_files(mlflow: Any, tracked: TrackedRun, content: RunContent) -> None:
         "predictions.json": pages.predictions(content),
         "breakdowns.json": pages.breakdowns(content),
     }
-    with tempfile.TemporaryDirectory(prefix="pixtrack-") as name:
-        folder = Path(name)
+    with scratch_folder("log") as folder:
         for file in (
             run.record_file,
             run.config_file,

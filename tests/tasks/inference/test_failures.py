@@ -196,7 +196,11 @@ def test_a_death_in_mid_run_is_told_as_such_with_its_cause() -> None:
 
 def test_a_child_that_was_killed_is_told_as_such() -> None:
     event = Event(event="engine_failed", details={"exit_code": 137})
-    failure = explain(event, "loading weights\n", SPEC, "python")
+    tracker = (
+        "/usr/lib/python3.11/multiprocessing/resource_tracker.py:254: UserWarning: resource_tracker: "
+        "There appear to be 1 leaked semaphore objects\n  warnings.warn('resource_tracker: There'\n"
+    )
+    failure = explain(event, f"loading weights\n{tracker}", SPEC, "python")
     assert "killed (SIGKILL): often the machine ran out of memory" in failure.message
     assert "loading weights" in failure.message
 

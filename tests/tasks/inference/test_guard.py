@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,55 @@ def test_all_end_with_the_flow(way: str, number: signal.Signals, tmp_path: Path)
         flow.wait()
         wait_until(lambda: not alive([guard_pid, *pids]), 5, "everything has ended")
     assert (tmp_path / "pids.term").exists()
+
+
+@pytest.mark.parametrize("ends", ["flow", "worker", "guard told"])
+def test_the_engines_temporary_folder_ends_with_it(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    (scratch / "below").mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(scratch / "s"))
+    monkeypatch.setenv("PIXTRACK_SCRATCH", str(scratch))
+    with program(FLOW, "plain", tmp_path / "pids") as flow:
+        guard_pid, pids = started(flow, tmp_path / "pids")
+        assert scratch.exists()
+        pid, number = {
+            "flow": (flow.pid, signal.SIGKILL),
+            "worker": (pids[0], signal.SIGKILL),
+            "guard told": (guard_pid, signal.SIGTERM),
+        }[ends]
+        os.kill(pid, number)
+        wait_until(lambda: not alive([guard_pid, *pids]), 5, "everything has ended")
+        assert not scratch.exists()
+
+
+SHARING = """
+import os, signal, sys, time
+from multiprocessing.shared_memory import SharedMemory
+memory = SharedMemory(create=True, size=64)
+print(memory.name, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_shared_memory_of_a_killed_worker_is_given_back() -> None:
+    read_end, lifeline = os.pipe()
+    command = [sys.executable, "-I", "-S", guard.__file__, str(read_end), "1.0"]
+    started_at = time.monotonic()
+    done = subprocess.run(
+        [*command, sys.executable, "-c", SHARING],
+        pass_fds=[read_end],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    os.close(read_end)
+    os.close(lifeline)
+    assert done.returncode == 128 + signal.SIGKILL
+    assert not Path("/dev/shm", done.stdout.strip()).exists()
+    assert time.monotonic() - started_at < 3
 
 
 def test_all_end_with_the_worker(tmp_path: Path) -> None:

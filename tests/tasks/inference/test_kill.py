@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,8 +82,13 @@ def rest(process: subprocess.Popen[str]) -> str:
 @pytest.mark.engine
 @pytest.mark.timeout(400)
 def test_killed_again_and_again_a_run_loses_nothing_asks_nothing_twice_and_leaves_nothing(
-    tiny_spec: EngineSpec, ask_about: Callable[[int, int], list[Request]], tmp_path: Path
+    tiny_spec: EngineSpec,
+    ask_about: Callable[[int, int], list[Request]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    place = tempfile.mkdtemp(dir="/tmp")  # a short path, for the sockets
+    monkeypatch.setenv("TMPDIR", place)
     requests = ask_about(12, 8)
     # Four at a time, so that the answers come one by one over some seconds.
     options = {**tiny_spec.options, "max_num_seqs": 4}
@@ -146,6 +153,11 @@ def test_killed_again_and_again_a_run_loses_nothing_asks_nothing_twice_and_leave
         assert '"event":"closed"' in rest(process) and process.wait() == 0
         assert not alive([guard, *below(guard)])
     print({what: round(seconds, 2) for what, seconds in took.items()})
+
+    left = {path.name for path in Path(place).iterdir()}
+    assert not any(name.startswith(("pixtrack-", "vllm_dist_", "pymp-")) for name in left), left
+    assert not any(path.is_socket() for path in Path(place).iterdir())
+    shutil.rmtree(place)
 
     answers = read_answers(journal)
     assert set(answers) == {request.index for request in requests}

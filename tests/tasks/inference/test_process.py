@@ -6,10 +6,12 @@ test_kill.py do the same with vLLM.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +47,14 @@ def spec(endpoint: Endpoint | str, **options: Any) -> EngineSpec:
 def endpoint() -> Iterator[Endpoint]:
     with Endpoint(answer=lambda body: Reply(completion("42", prompt_tokens=100))) as endpoint:
         yield endpoint
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A place for temporary files of the test's own, with a path that is short enough."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
 
 
 def run(process: EngineProcess, *jobs: Any) -> list[Event]:
@@ -196,7 +206,7 @@ def test_nothing_is_left_however_the_block_ends(
 
 
 def test_a_guard_that_is_killed_takes_the_worker_with_it(
-    endpoint: Endpoint, ask_about: Ask, tmp_path: Path
+    endpoint: Endpoint, ask_about: Ask, tmp_path: Path, place: Path
 ) -> None:
     endpoint.answer = slow
     with EngineProcess(spec(endpoint, max_concurrency=2), tmp_path / "engine.log") as process:
@@ -206,6 +216,8 @@ def test_a_guard_that_is_killed_takes_the_worker_with_it(
         pids = below(process.pid)
         os.kill(process.pid, signal.SIGKILL)
         wait_until(lambda: not alive(pids), 5, "the worker has ended")
+        assert len(list(place.glob("pixtrack-*"))) == 1
+    assert list(place.iterdir()) == []  # nobody else was there to do it
     with Journal(tmp_path / "answers.jsonl", FINGERPRINT) as journal:
         assert len(journal.answers()) >= 3 and not journal.repaired
 
@@ -334,6 +346,19 @@ def test_the_users_own_environment_wins() -> None:
     made = child_environment({"HF_HUB_OFFLINE": "0", "PYTHONPATH": "/theirs"}, "/scratch")
     assert made["HF_HUB_OFFLINE"] == "0" and made["VLLM_NO_USAGE_STATS"] == "1"
     assert made["PYTHONPATH"] == f"{startup.DIRECTORY}:/theirs"
+
+
+def test_the_child_has_a_temporary_folder_of_its_own_and_keeps_what_it_compiles() -> None:
+    made = child_environment({"TMPDIR": "/theirs"}, "/scratch")
+    assert (made["TMPDIR"], made["VLLM_RPC_BASE_PATH"]) == ("/scratch", "/scratch")
+    cache = Path(made["TORCHINDUCTOR_CACHE_DIR"])
+    assert cache.parent == Path(tempfile.gettempdir())
+    torch_names_it = "from torch._inductor.runtime.cache_dir_utils import default_cache_dir as d"
+    if importlib.util.find_spec("torch"):
+        done = python(f"{torch_names_it}; print(d())", [])
+        assert done.stdout.strip() == str(cache)
+    theirs = child_environment({"TORCHINDUCTOR_CACHE_DIR": "/kept"}, "/scratch")
+    assert theirs["TORCHINDUCTOR_CACHE_DIR"] == "/kept"
 
 
 def test_the_child_imports_nothing_that_vllm_does_not_bring() -> None:

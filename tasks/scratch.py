@@ -1,0 +1,96 @@
+"""Temporary folders that no kill leaves behind for good.
+
+Whoever uses one holds a lock in it. Where all of them were killed before they could remove it, the
+next one who makes a folder does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.errors import UserError
+
+PREFIX = "pixtrack-"
+_LOCK = ".in-use"
+_SOCKET_PATH_BYTES = 106
+"""A Unix socket's path is at most 107 bytes on Linux."""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A temporary folder in use."""
+
+    path: Path
+    lock: int
+    """File descriptor: the folder is in use as long as any process has it open."""
+
+    def remove(self) -> None:
+        """Removes the folder; may be called where somebody else did."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.close(self.lock)
+
+
+@contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A temporary folder for the length of the block; `purpose` is part of its name."""
+    scratch = make_scratch(f"{PREFIX}{purpose}-")
+    try:
+        yield scratch.path
+    finally:
+        scratch.remove()
+
+
+def make_scratch(prefix: str = PREFIX, socket_name_bytes: int = 0) -> Scratch:
+    """A new folder, in the system's place for temporary files.
+
+    With `socket_name_bytes` its path is short enough for Unix sockets with names of that length,
+    in another usual place if need be; UserError where there is none.
+    """
+    for place in _places():
+        longest = len(os.fsencode(place)) + len(prefix) + 10 + socket_name_bytes
+        if socket_name_bytes and longest > _SOCKET_PATH_BYTES:
+            continue
+        remove_abandoned(place)
+        with contextlib.suppress(OSError):
+            return _in_use(Path(tempfile.mkdtemp(prefix=prefix, dir=place)))
+    raise UserError(
+        f"{tempfile.gettempdir()}: no temporary folder can be made there, or its path is too long "
+        "for the sockets in it: set TMPDIR to a folder with a short path that can be written"
+    )
+
+
+def remove_abandoned(place: Path) -> None:
+    """Removes the folders there whose users have all ended without doing so."""
+    for lock in place.glob(f"{PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError):
+            file = os.open(lock, os.O_RDWR)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(file)
+
+
+def _places() -> list[Path]:
+    chosen = Path(tempfile.gettempdir())
+    usual = [Path(f"/run/user/{os.getuid()}"), Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]
+    return [chosen, *(place for place in usual if place.is_dir() and place != chosen)]
+
+
+def _in_use(folder: Path) -> Scratch:
+    # Locked before it has the name that others look for.
+    new = folder / f"{_LOCK}.new"
+    file = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
+    with contextlib.suppress(OSError):  # a file system without locks: nobody cleans up after us
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new.rename(folder / _LOCK)
+    return Scratch(folder, file)
