@@ -82,7 +82,7 @@ def remove_abandoned(place: Path) -> None:
 
 def _places() -> list[Path]:
     chosen = Path(tempfile.gettempdir())
-    usual = [Path(f"/run/user/{os.getuid()}"), Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]
+    usual = [Path("/tmp"), Path("/var/tmp"), Path(f"/run/user/{os.getuid()}"), Path("/dev/shm")]
     return [chosen, *(place for place in usual if place.is_dir() and place != chosen)]
 
 

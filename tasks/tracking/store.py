@@ -39,6 +39,9 @@ _MLFLOW_ENVIRONMENT = {
 
 _SCHEMES = {"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"}
 
+_STORES_MODULES = {"mlflow", "requests", "urllib3", "sqlalchemy", "sqlite3"}
+"""Whose errors are the store's."""
+
 _starting = threading.Lock()
 
 
@@ -110,7 +113,7 @@ def _opening_problem(uri: str) -> str:
     except ModuleNotFoundError as error:
         return f"needs the Python package {error.name!r}, which is not installed here"
     except Exception as error:
-        return f"cannot be used: {_first_line(error)}"
+        return f"cannot be used: {_first_line(error).replace(uri, shown_uri(uri))}"
     return ""
 
 
@@ -259,7 +262,7 @@ def reported(uri: str, what: str) -> Iterator[None]:
 
 def _is_stores_fault(error: BaseException) -> bool:
     origin = type(error).__module__.partition(".")[0]
-    return isinstance(error, OSError) or origin in ("mlflow", "requests", "urllib3", "sqlalchemy")
+    return isinstance(error, OSError) or origin in _STORES_MODULES
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from configs.paths import Home
 from tasks.tracking import TrackingUnavailable, check_store, tracking_uri
-from tasks.tracking.store import reported
+from tasks.tracking.store import client, reported
 
 
 def test_the_default_store_lies_in_the_data_home(home: Home) -> None:
@@ -111,6 +111,9 @@ def test_a_database_that_is_none_is_one_line(home: Home, tmp_path: Path) -> None
     with pytest.raises(TrackingUnavailable, match=r"cannot be used") as caught:
         check_store(f"sqlite:///{tmp_path}/mlflow.db")
     assert "\n" not in str(caught.value)
+    # The same where nobody asked first: a run's log must never cost the run.
+    with pytest.raises(TrackingUnavailable), reported("sqlite:///x", "did not take the run"):
+        client(f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def test_our_own_mistakes_are_not_called_the_stores() -> None:
