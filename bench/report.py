@@ -27,7 +27,7 @@ def table(result: dict[str, Any]) -> str:
     limit = result["limit_samples_per_s"]
     guide = result["modes"].get("guide_loop", {}).get("samples_per_s")
     # The rate behind the limit is measured in bfloat16: quantised matrices may pass it.
-    quantized = result["conditions"]["options"].get("quantization")
+    quantized = result["conditions"].get("options", {}).get("quantization")
     of_limit = "of bf16 limit" if quantized else "of limit"
     rows = [("mode", "samples", "samples/s", "× guide", of_limit, "cached", "ideal", "front end")]
     for mode, figures in result["modes"].items():
@@ -91,7 +91,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
         transform=axes.get_xaxis_transform(),
     )
     axes.set_xlabel("samples/s")
-    quantized = result["conditions"]["options"].get("quantization")
+    quantized = result["conditions"].get("options", {}).get("quantization")
     of = f"{result['architecture']}{f' in {quantized}' if quantized else ''} on {result['device']}"
     axes.set_title(of, fontsize=10, loc="left", pad=14)
     axes.spines[["top", "right"]].set_visible(False)
