@@ -40,7 +40,9 @@ def session_for(model: ModelConfig, files: Path | None, home: Home) -> EngineSes
     # A compromise (fp8, float16, less context) is worth a second look.
     logger.log(logging.WARNING if plan.notes else logging.INFO, "memory plan: %s", plan.summary())
     return EngineSession(
-        engine_spec(model, files, plan.engine_options), log, _Smaller(model, files, plan)
+        engine_spec(model, files, plan.engine_options, plan.replicas),
+        log,
+        _Smaller(model, files, plan),
     )
 
 
@@ -56,7 +58,7 @@ class _Smaller:
         if smaller is None:
             return None
         logger.warning("out of memory: trying once more with %s", smaller.summary())
-        return engine_spec(self._model, self._files, smaller.engine_options)
+        return engine_spec(self._model, self._files, smaller.engine_options, smaller.replicas)
 
 
 def start_early(model: ModelConfig, files: Path, home: Home, model_dir: Path | None = None) -> None:

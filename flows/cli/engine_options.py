@@ -1,4 +1,4 @@
-"""`--engine KEY=VALUE` and `-tp N`: options of vLLM's for one command."""
+"""`--engine KEY=VALUE`, `-tp N` and `-dp N`: options of vLLM's for one command."""
 
 from __future__ import annotations
 
@@ -21,10 +21,22 @@ TensorParallelOption = Annotated[
         "-tp", "--tensor-parallel-size", min=1, metavar="N", help="Cards to split the model over."
     ),
 ]
+DataParallelOption = Annotated[
+    int | None,
+    typer.Option(
+        "-dp",
+        "--data-parallel-size",
+        min=1,
+        metavar="N",
+        help="Copies of the model that answer at once, each on cards of its own.",
+    ),
+]
 
 
 def given_options(
-    options: Sequence[str] | None, tensor_parallel: int | None = None
+    options: Sequence[str] | None,
+    tensor_parallel: int | None = None,
+    data_parallel: int | None = None,
 ) -> dict[str, Any]:
     """The options of a command line; values are read as YAML (true, 0.8, {a: 1}, text).
 
@@ -46,4 +58,6 @@ def given_options(
         given[key.strip().replace("-", "_")] = value
     if tensor_parallel is not None:
         given["tensor_parallel_size"] = tensor_parallel
+    if data_parallel is not None:
+        given["data_parallel_size"] = data_parallel
     return given

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.engine_options import EngineOption, TensorParallelOption, given_options
+from flows.cli.engine_options import (
+    DataParallelOption,
+    EngineOption,
+    TensorParallelOption,
+    given_options,
+)
 
 if TYPE_CHECKING:
     from configs.paths import Home
@@ -48,6 +53,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         engine: EngineOption = None,
         tensor_parallel: TensorParallelOption = None,
+        data_parallel: DataParallelOption = None,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the run's summary as JSON and nothing else.")
         ] = False,
@@ -60,7 +66,7 @@ def register(app: typer.Typer) -> None:
         from configs.loading import sized
 
         dataset = sized(dataset, size)
-        given = given_options(engine, tensor_parallel)
+        given = given_options(engine, tensor_parallel, data_parallel)
         run_evaluation(dataset, model, prompt, limit, model_dir, given, as_json, timings)
 
 

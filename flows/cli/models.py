@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 from flows.cli import describe
-from flows.cli.engine_options import EngineOption, TensorParallelOption, given_options
+from flows.cli.engine_options import (
+    DataParallelOption,
+    EngineOption,
+    TensorParallelOption,
+    given_options,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -195,6 +200,7 @@ def check(
     model_dir: DirectoryOption = None,
     engine: EngineOption = None,
     tensor_parallel: TensorParallelOption = None,
+    data_parallel: DataParallelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Report what this machine can run, each line with its remedy.
@@ -211,7 +217,7 @@ def check(
 
     if model_dir is not None and model is None:
         raise UserError("--model-dir says where a model's files are: name it with --model")
-    given = given_options(engine, tensor_parallel)
+    given = given_options(engine, tensor_parallel, data_parallel)
     if given and model is None:
         raise UserError("--engine and -tp are options of a model: name it with --model")
     config = resolve_model(model, given)[0] if model else None

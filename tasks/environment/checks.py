@@ -128,6 +128,9 @@ def fit(model: ModelConfig, directory: Path | None) -> Check:
     if not plan.fits:
         return failed(name, plan.refusal + said, "choose a smaller model, or use an endpoint")
     detail = f"{plan.layout()}; {arithmetic(plan)}{said}"
+    if plan.possible_replicas > max(1, len(plan.replicas)):
+        count = plan.possible_replicas
+        detail += f"; with -dp {count} the {len(detect().cards)} cards answer at once"
     if plan.notes:
         return warning(name, detail, "; ".join(plan.notes))
     return ok(name, detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tasks.environment.cards import GIB, MIB
-from tasks.environment.estimate import value_bytes, weight_bytes
+from tasks.environment.estimate import replicas, value_bytes, weight_bytes
 from tasks.environment.plan import MemoryPlan, Question, gib
 
 PROCESS_BYTES = 2 * GIB
@@ -22,14 +22,17 @@ def plan_cpu(question: Question) -> MemoryPlan:
     """
     shape = question.shape
     notes: list[str] = []
-    planned = dict(question.options)
+    planned = {k: v for k, v in question.options.items() if k != "data_parallel_size"}
+    number = replicas(question.options)
+    if number > 1:
+        notes.append(f"{number} replicas share the machine's cores: good for a test, not for speed")
     dtype = str(planned.get("dtype", "auto"))
     dtype = "bfloat16" if dtype == "auto" else dtype
     weights = weight_bytes(shape, dtype, "", 1, 1)
     per_token = shape.kv_bytes_per_token(value_bytes(dtype, 2))
     request = question.prompt_tokens + question.answer_tokens
     wanted = int(planned.get("max_model_len") or shape.context_tokens)
-    left = question.ram_bytes - weights - PROCESS_BYTES
+    left = question.ram_bytes // number - weights - PROCESS_BYTES
     chosen = os.environ.get("VLLM_CPU_KVCACHE_SPACE", "")
     if chosen.isdigit() and int(chosen):
         kv = int(chosen) * GIB
@@ -79,6 +82,7 @@ def plan_cpu(question: Question) -> MemoryPlan:
         dtype=dtype,
         quantization=shape.quantization,
         utilization=1.0,
+        replicas=((),) * number if number > 1 else (),
         notes=tuple(notes),
         engine_options=planned,
         request=question,

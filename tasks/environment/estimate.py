@@ -81,10 +81,15 @@ def roomy_bytes(usable: int, weights: int, activations: int, overhead: int) -> i
     return usable + weights + activations + overhead + GIB
 
 
+def replicas(options: Mapping[str, Any]) -> int:
+    """How many engines answer at once (data_parallel_size), each on cards of its own."""
+    return max(1, int(options.get("data_parallel_size") or 1))
+
+
 def splits(shape: ModelShape, options: Mapping[str, Any], cards: int) -> list[tuple[int, int]]:
     """Tensor × pipeline parallel sizes that the cards and the model allow; fewest cards first.
 
-    Sizes in the options are the only ones tried. Attention heads are divided evenly; KV heads
+    `cards` is what each replica may have. Sizes in the options are the only ones tried. Attention heads are divided evenly; KV heads
     evenly too, or repeated where there are fewer than cards.
     """
     tensor_asked = options.get("tensor_parallel_size")

@@ -22,6 +22,7 @@ from tasks.environment.estimate import (
     USUAL_REQUESTS_AT_ONCE,
     activation_bytes,
     overhead_bytes,
+    replicas,
     roomy_bytes,
     splits,
     value_bytes,
@@ -155,20 +156,24 @@ def _with_fp8(question: Question) -> MemoryPlan | None:
 
 def _best(question: Question, options: Mapping[str, Any]) -> MemoryPlan:
     """Over the ways to split the model on the cards: the smallest comfortable, else the roomiest."""
+    number = replicas(options)
     plans = [
         _layout(question, options, tensor, pipeline)
-        for tensor, pipeline in splits(question.shape, options, len(question.cards))
+        for tensor, pipeline in splits(question.shape, options, len(question.cards) // number)
     ]
     if not plans:
         wanted = (
             f"{options.get('tensor_parallel_size', 1)} × {options.get('pipeline_parallel_size', 1)}"
         )
+        wanted = f"tensor × pipeline parallel {wanted}"
+        if number > 1:
+            wanted = f"{number} replicas with {wanted}"
         plan = _layout(question, options, 1, 1)
         return replace(
             plan,
-            refusal=f"{question.model}: tensor × pipeline parallel {wanted} is asked for and "
-            f"{len(question.cards)} cards are here (or its {question.shape.heads} attention heads "
-            "do not divide): change tensor_parallel_size",
+            refusal=f"{question.model}: {wanted} is asked for and {len(question.cards)} cards are "
+            f"here (or its {question.shape.heads} attention heads do not divide): change "
+            f"{'data_parallel_size or ' if number > 1 else ''}tensor_parallel_size",
         )
     comfortable = [
         p for p in plans if p.fits and p.kv_tokens >= COMFORTABLE_REQUESTS * p.request_tokens
@@ -183,9 +188,10 @@ def _layout(
 ) -> MemoryPlan:
     """The arithmetic of one split."""
     shape = question.shape
-    cards = question.cards[: tensor * pipeline]
+    number = replicas(options)
+    cards = _freest(question.cards, tensor * pipeline * number)
     notes: list[str] = []
-    planned = dict(options)
+    planned = {key: value for key, value in options.items() if key != "data_parallel_size"}
     if question.recipe:
         notes.append(f"options of {question.recipe}")
     dtype = _dtype(question, options, notes, cards)
@@ -265,10 +271,33 @@ def _layout(
         dtype=dtype,
         quantization=quantization,
         utilization=utilization,
+        replicas=_dealt(question.cards, cards, number),
         notes=tuple(notes),
         engine_options=planned,
         request=question,
     )
+
+
+def _freest(cards: Sequence[Card], number: int) -> tuple[Card, ...]:
+    """So many cards, those first of which others hold least; in their own order where that is alike."""
+
+    def held(card: Card) -> int:
+        share = 1 if card.free_bytes is None else card.free_bytes / card.total_bytes
+        return round((1 - share) * 20)
+
+    chosen = sorted(cards, key=held)[:number]
+    return tuple(card for card in cards if card in chosen)
+
+
+def _dealt(
+    all_cards: Sequence[Card], chosen: Sequence[Card], number: int
+) -> tuple[tuple[str, ...], ...]:
+    """The chosen cards dealt out to the replicas; () where one engine takes the first that it sees."""
+    if number == 1 and tuple(all_cards[: len(chosen)]) == tuple(chosen):
+        return ()
+    each = max(1, len(chosen) // number)
+    names = [str(card.index) for card in chosen]
+    return tuple(tuple(names[at : at + each]) for at in range(0, each * number, each))
 
 
 def _dtype(

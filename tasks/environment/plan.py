@@ -19,6 +19,7 @@ RESOURCE_OPTIONS = frozenset(
         "max_num_seqs",
         "max_num_batched_tokens",
         "enforce_eager",
+        "data_parallel_size",
     }
 )
 """Options that size the engine; they change no answer, beyond the rounding of other kernels."""
@@ -57,6 +58,9 @@ class MemoryPlan:
     dtype: str
     quantization: str
     utilization: float
+    replicas: tuple[tuple[str, ...], ...] = ()
+    """For each engine that answers at once the cards it gets, as the vendor's tool counts them; ():
+    one engine, on the first of the cards that are visible."""
     notes: tuple[str, ...] = ()
     """What the plan changed or guessed, in sentences."""
     engine_options: dict[str, Any] = field(default_factory=dict)
@@ -67,6 +71,12 @@ class MemoryPlan:
     def fits(self) -> bool:
         """Whether the engine can be expected to start."""
         return not self.refusal
+
+    @property
+    def possible_replicas(self) -> int:
+        """Copies of the model that the machine's cards hold side by side in this layout."""
+        cards = len(self.request.cards) if self.request else 0
+        return max(1, cards // (self.tensor_parallel * self.pipeline_parallel))
 
     @property
     def answer_options(self) -> dict[str, Any]:
@@ -84,6 +94,8 @@ class MemoryPlan:
             if self.tensor_parallel * self.pipeline_parallel > 1
             else ""
         )
+        if len(self.replicas) > 1:
+            parallel += f", {len(self.replicas)} replicas, each with"
         return (
             f"{self.model} on {self.platform}{parallel}: weights {gib(self.weight_bytes)}, KV cache "
             f"{gib(self.kv_bytes)} ({self.kv_tokens:,} tokens, {self.images_in_flight} "
@@ -106,6 +118,7 @@ class MemoryPlan:
             ("a request", f"up to {self.request_tokens:,} tokens"),
             ("images in flight", str(self.images_in_flight)),
             ("tensor × pipeline parallel", f"{self.tensor_parallel} × {self.pipeline_parallel}"),
+            *([("replicas", str(len(self.replicas)))] if len(self.replicas) > 1 else []),
             ("max_model_len", f"{self.max_model_len:,}"),
         ]
         rows += [("note", note) for note in self.notes]

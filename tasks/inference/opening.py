@@ -20,6 +20,7 @@ from configs.paths import PACKAGE_ROOT, Home
 from configs.schema import DatasetConfig, EndpointModel, ModelConfig, PromptConfig, Sampling
 from tasks.inference.invocations import account_for_killed
 from tasks.inference.journal import Journal, read_answers
+from tasks.inference.parts import fold
 from tasks.inference.plan import EngineSpec, Job
 from tasks.inference.requests import build_requests
 from tasks.records import Answer, PreparedDataset, Request, Sample, to_json
@@ -78,9 +79,14 @@ class OpenRun:
 
 
 def engine_spec(
-    model: ModelConfig, model_dir: Path | None, planned: dict[str, Any] | None = None
+    model: ModelConfig,
+    model_dir: Path | None,
+    planned: dict[str, Any] | None = None,
+    replicas: tuple[tuple[str, ...], ...] = (),
 ) -> EngineSpec:
-    """The engine that a model's file asks for, with the memory plan's options where there is one."""
+    """The engine that a model's file asks for, with the memory plan's options and cards where there
+    is one.
+    """
     if isinstance(model.source, EndpointModel):
         return EngineSpec(
             engine="openai",
@@ -100,6 +106,7 @@ def engine_spec(
         family=model.family,
         options=model.engine if planned is None else planned,
         max_images=model.max_images,
+        replicas=replicas,
     )
 
 
@@ -145,6 +152,7 @@ def open_run(
     name = run_name(cell.model.name, cell.prompt.name, print_, limit)
     directory = RunDirectory.of(home, cell.dataset.name, name)
     hold(directory)
+    fold(directory.journal_file, print_)
     samples = cell.samples(prepared)
     requests = tuple(build_requests(samples, cell.prompt, prepared.images))
     lines = "".join(json.dumps(to_json(r), ensure_ascii=False) + "\n" for r in requests)

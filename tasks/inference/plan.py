@@ -32,6 +32,9 @@ class EngineSpec(Message):
         default_factory=dict, description="vLLM's engine arguments, or the endpoint's settings"
     )
     max_images: int = 1
+    replicas: tuple[tuple[str, ...], ...] = ()
+    """One entry for each engine that answers at once: the cards that it gets, as
+    CUDA_VISIBLE_DEVICES counts them; (): one engine on the cards that are visible."""
     weights: Literal["files", "dummy"] = "files"
     """`dummy`: random weights made by the engine, for speed measurements only."""
 
@@ -44,6 +47,7 @@ class Job(Message):
     journal_path: str = Field(description="answers.jsonl to append to")
     fingerprint: str
     sampling: Sampling
+    started: str = Field("", description="when the asking began, if several children share the job")
 
 
 class Event(Message):

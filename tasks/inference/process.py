@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -56,8 +56,16 @@ CHILD_ENVIRONMENT = {
 class EngineProcess:
     """The inference child of one engine; a context manager. Used from one thread at a time."""
 
-    def __init__(self, spec: EngineSpec, log: Path, python: str | None = None) -> None:
+    def __init__(
+        self,
+        spec: EngineSpec,
+        log: Path,
+        python: str | None = None,
+        cards: Sequence[str] = (),
+    ) -> None:
         self.spec = spec
+        self.cards = tuple(cards)
+        """The cards that the child sees; (): those that this process does."""
         self.log = log
         self.python = python
         self.grace_seconds = GRACE_SECONDS
@@ -98,7 +106,7 @@ class EngineProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=child_environment(os.environ, str(self._scratch.path)),
+                    env=child_environment(os.environ, str(self._scratch.path), self.cards),
                     pass_fds=[read_end, self._scratch.lock],
                     start_new_session=True,
                 )
@@ -224,7 +232,9 @@ def find_python(chosen: str | None = None) -> str:
     return str(Path(found).absolute())
 
 
-def child_environment(environment: Mapping[str, str], scratch: str) -> dict[str, str]:
+def child_environment(
+    environment: Mapping[str, str], scratch: str, cards: Sequence[str] = ()
+) -> dict[str, str]:
     """The inference child's environment: pixtrack's packages and the start-up hooks importable.
 
     `scratch` is the engine's own folder for sockets and temporary files, which the guard removes
@@ -243,7 +253,17 @@ def child_environment(environment: Mapping[str, str], scratch: str) -> dict[str,
         "PIXTRACK_SCRATCH": scratch,
         "VLLM_RPC_BASE_PATH": scratch,
         "TMPDIR": scratch,
+        **_visible(environment, cards),
     }
+
+
+def _visible(environment: Mapping[str, str], cards: Sequence[str]) -> dict[str, str]:
+    """What shows these cards alone; numbered as the vendors' tools do, which CUDA does not by itself."""
+    if not cards:
+        return {}
+    names = ["CUDA_VISIBLE_DEVICES"]
+    names += ["IX_VISIBLE_DEVICES"] if environment.get("IX_VISIBLE_DEVICES") else []
+    return {**dict.fromkeys(names, ",".join(cards)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def _user() -> str:

@@ -52,14 +52,14 @@ class EventWriter:
 class JobProgress:
     """The counts of one job, since the child took it up."""
 
-    def __init__(self, job_id: str, events: EventWriter) -> None:
+    def __init__(self, job_id: str, events: EventWriter, started: str = "") -> None:
         self.job_id = job_id
         self._images_of: dict[int, tuple[str, ...]] = {}
         self._images: set[str] = set()
         self._events = events
         self._started = self._told = time.monotonic()
         now = datetime.datetime.now(datetime.timezone.utc)
-        self.started = now.isoformat(timespec="milliseconds")
+        self.started = started or now.isoformat(timespec="milliseconds")
         """UTC, ISO 8601: what tells this asking from others of the same run."""
         self._counts = dict.fromkeys(
             ("done", "failed", "truncated", "prompt_tokens", "cached_tokens", "output_tokens"), 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from configs.errors import UserError
 from configs.schema import PromptConfig
-from tasks.records import ImageRef, Request, Sample
+from tasks.records import ImageRef, Request, Sample, request_from_json
 
 _PLACEHOLDER = re.compile(r"\{(question|context)\}")
 
@@ -25,6 +26,15 @@ def build_requests(samples: Iterable[Sample], prompt: PromptConfig, images: Path
         )
     store = images.resolve()
     return [_request(sample, prompt, store) for sample in samples if not sample.error]
+
+
+def read_requests(path: Path) -> list[Request]:
+    """The requests of a run's requests.jsonl. Raises UserError where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [request_from_json(json.loads(line)) for line in file]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: the run's requests cannot be read ({error})") from error
 
 
 def _request(sample: Sample, prompt: PromptConfig, store: Path) -> Request:

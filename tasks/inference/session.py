@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from configs.errors import UserError
 from tasks.inference.plan import EngineSpec, Event, Job
 from tasks.inference.process import EngineProcess
+from tasks.inference.replicas import EngineReplicas
 
 
 class HasJob(Protocol):
@@ -58,7 +59,7 @@ class EngineSession:
         self.log = log
         self._smaller = smaller
         self._same: EngineSpec | None = spec
-        self._process: EngineProcess | None = None
+        self._process: EngineProcess | EngineReplicas | None = None
         self._events: Iterator[Event] | None = None
         self._submitted: list[HasJob] = []
         self._ready: Event | None = None
@@ -73,7 +74,7 @@ class EngineSession:
             self._ready = None
             self._submitted = []  # a new child knows of no job
             self.started_at = time.monotonic()
-            self._process = EngineProcess(self.spec, self.log)
+            self._process = _process_for(self.spec, self.log)
             self._process.start()
             self._events = self._process.events()
 
@@ -105,7 +106,7 @@ class EngineSession:
             if event.event == "engine_failed":
                 if self._start_again(event):
                     continue
-                raise EngineFailed(_explain(event, self.log))
+                raise EngineFailed(_explain(event, Path(event.details.get("log", self.log))))
             if event.job_id not in ("", run.job.job_id):
                 continue
             on_event(event)
@@ -173,6 +174,12 @@ class EngineSession:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _process_for(spec: EngineSpec, log: Path) -> EngineProcess | EngineReplicas:
+    if len(spec.replicas) > 1:
+        return EngineReplicas(spec, log)
+    return EngineProcess(spec, log, cards=spec.replicas[0] if spec.replicas else ())
 
 
 def _explain(event: Event, log: Path) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
 import signal
 import sys
@@ -30,8 +29,8 @@ from tasks.inference.journal import Journal
 from tasks.inference.plan import EngineSpec, Event, Job
 from tasks.inference.progress import EventWriter, JobProgress
 from tasks.inference.prompts import PromptBuilder, builder_for
+from tasks.inference.requests import read_requests
 from tasks.inference.schedule import run_schedule
-from tasks.records import Request, request_from_json
 
 EXIT_ENGINE_FAILED = 3
 
@@ -93,7 +92,7 @@ class Worker:
         self, engine: Engine, capabilities: Capabilities, builder: PromptBuilder
     ) -> int:
         while (job := await self.jobs.get()) is not None:
-            progress = JobProgress(job.job_id, self.events)
+            progress = JobProgress(job.job_id, self.events, job.started)
             try:
                 stats = await self._ask(job, engine, capabilities, builder, progress)
             except EngineDied as error:
@@ -120,7 +119,7 @@ class Worker:
         progress: JobProgress,
     ) -> dict[str, Any]:
         """Asks what the journal has no final answer to; returns the schedule's statistics."""
-        requests = await asyncio.to_thread(_read_requests, Path(job.requests_path))
+        requests = await asyncio.to_thread(read_requests, Path(job.requests_path))
         with Journal(Path(job.journal_path), job.fingerprint) as journal:
             answered = {index for index, answer in journal.answers().items() if answer.final}
             unanswered = [request for request in requests if request.index not in answered]
@@ -136,14 +135,6 @@ class Worker:
                 engine, capabilities, unanswered, job.sampling, builder, on_answer
             )
         return stats.to_json()
-
-
-def _read_requests(path: Path) -> list[Request]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return [request_from_json(json.loads(line)) for line in file]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: the run's requests cannot be read ({error})") from error
 
 
 def _engine_failed(message: str, error: BaseException, reason: str = "") -> Event:

@@ -14,7 +14,7 @@ from tests.tasks.environment.machines import h100, mr_v100
 
 def test_values_are_read_as_yaml_and_dashes_are_taken() -> None:
     given = given_options(
-        ["gpu-memory-utilization=0.8", "quantization=fp8", "enforce_eager=true", "a={b: 1}"], 2
+        ["gpu-memory-utilization=0.8", "quantization=fp8", "enforce_eager=true", "a={b: 1}"], 2, 3
     )
     assert given == {
         "gpu_memory_utilization": 0.8,
@@ -22,6 +22,7 @@ def test_values_are_read_as_yaml_and_dashes_are_taken() -> None:
         "enforce_eager": True,
         "a": {"b": 1},
         "tensor_parallel_size": 2,
+        "data_parallel_size": 3,
     }
 
 

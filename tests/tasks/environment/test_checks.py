@@ -239,6 +239,16 @@ def test_a_model_that_fits_shows_the_arithmetic_and_the_known_figures(
     assert "24 GB minimum, 32 GB comfortable, 40 GB recommended" in line.detail
 
 
+def test_cards_that_a_model_leaves_idle_are_pointed_out(
+    machine: Callable[..., None], tmp_path: Path
+) -> None:
+    machine(h100(4), CUDA)
+    line = check(tmp_path, "pixtral-12b")["memory for pixtral-12b"]
+    assert line.detail.endswith("with -dp 4 the 4 cards answer at once")
+    machine(h100(), CUDA)
+    assert "-dp" not in check(tmp_path, "pixtral-12b")["memory for pixtral-12b"].detail
+
+
 def test_a_model_that_does_not_fit_fails_with_the_figures(
     machine: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,39 @@ def test_the_users_options_stand(pixtral: ModelConfig) -> None:
     plan = plan_memory(pixtral, options, mr_v100(4))
     assert {key: plan.engine_options[key] for key in options} == options
     assert plan.engine_options["tokenizer_mode"] == "mistral"
+
+
+def test_replicas_get_cards_of_their_own(pixtral: ModelConfig) -> None:
+    plan = plan_memory(pixtral, {"data_parallel_size": 4}, h100(4))
+    assert plan.replicas == (("0",), ("1",), ("2",), ("3",))
+    assert "4 replicas" in plan.layout() and dict(plan.rows())["replicas"] == "4"
+    assert plan.kv_tokens == plan_memory(pixtral, None, h100()).kv_tokens
+    # To vLLM each is an engine by itself, and how many there are changes no answer.
+    assert "data_parallel_size" not in plan.engine_options
+    assert plan.answer_options == plan_memory(pixtral, None, h100()).answer_options
+
+
+def test_replicas_that_are_split_themselves(pixtral: ModelConfig) -> None:
+    options = {"data_parallel_size": 2, "tensor_parallel_size": 2}
+    plan = plan_memory(pixtral, options, mr_v100(4))
+    assert plan.replicas == (("0", "1"), ("2", "3"))
+    assert plan_memory(pixtral, {"data_parallel_size": 2}, mr_v100(8)).fits
+
+
+def test_more_replicas_than_cards_are_refused(pixtral: ModelConfig) -> None:
+    plan = plan_memory(pixtral, {"data_parallel_size": 3}, h100(2))
+    assert (
+        "3 replicas with tensor × pipeline parallel 1 × 1 is asked for and 2 cards" in plan.refusal
+    )
+
+
+def test_the_card_that_others_hold_least_is_taken(pixtral: ModelConfig) -> None:
+    busy, idle = h100(2)
+    plan = plan_memory(pixtral, None, (replace(busy, free_bytes=10 * GIB), idle))
+    assert plan.replicas == (("1",),)
+    assert plan.notes == ()
+    # A little that a desktop holds does not count.
+    assert plan_memory(pixtral, None, (replace(busy, free_bytes=78 * GIB), idle)).replicas == ()
 
 
 def test_a_dtype_that_the_user_insists_on_stands(pixtral: ModelConfig) -> None:

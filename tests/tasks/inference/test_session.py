@@ -28,7 +28,7 @@ class ScriptedProcess:
     scripts: ClassVar[list[list[Event]]] = []
     made: ClassVar[list[ScriptedProcess]] = []
 
-    def __init__(self, spec: EngineSpec, log: Path) -> None:
+    def __init__(self, spec: EngineSpec, log: Path, cards: tuple[str, ...] = ()) -> None:
         self.spec, self.closed = spec, False
         self.jobs: list[str] = []
         self._script = self.scripts[len(self.made)]

@@ -1,0 +1,97 @@
+"""Questions dealt out to replicas, and their journals put together, however often a kill comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tasks.inference.invocations import read_invocations
+from tasks.inference.journal import Journal, read_answers
+from tasks.inference.parts import deal, fold, split_job
+from tasks.inference.requests import read_requests
+from tasks.records import Answer, Request
+from tests.tasks.inference.asking import FINGERPRINT, write_job
+
+Ask = Callable[[int, int], list[Request]]
+STARTED = "2026-01-01T00:00:00.000+00:00"
+
+
+def answer(index: int, text: str = "42", reason: str = "stop") -> Answer:
+    return Answer(index=index, text=text, finish_reason=reason)  # type: ignore[arg-type]
+
+
+def write_part(path: Path, *answers: Answer, fingerprint: str = FINGERPRINT) -> None:
+    with Journal(path, fingerprint) as journal:
+        for n, one in enumerate(answers, start=1):
+            journal.append(one, {"started": STARTED, "elapsed": float(n)})
+
+
+def test_an_images_questions_stay_together_and_the_parts_are_alike(ask_about: Ask) -> None:
+    requests = ask_about(12, 3)
+    parts = deal(requests, 4)
+    assert sorted(r.index for part in parts for r in part) == [r.index for r in requests]
+    images = [{r.images[0].sha256 for r in part} for part in parts]
+    assert sum(len(some) for some in images) == len(set.union(*images)) == 12
+    assert {len(part) for part in parts} == {9}
+
+
+def test_more_replicas_than_images_leave_some_without_work(ask_about: Ask) -> None:
+    assert sorted(len(part) for part in deal(ask_about(2, 3), 4)) == [0, 0, 3, 3]
+
+
+def test_a_job_is_split_into_files_beside_the_runs(ask_about: Ask, tmp_path: Path) -> None:
+    requests = ask_about(4, 2)
+    job = write_job(tmp_path, requests)
+    parts = split_job(job, requests[2:], 2, STARTED)
+    assert [part.job_id for part in parts] == [job.job_id] * 2
+    assert {part.started for part in parts} == {STARTED}
+    asked = [r for part in parts for r in read_requests(Path(part.requests_path))]
+    assert sorted(r.index for r in asked) == [r.index for r in requests[2:]]
+    assert len({part.journal_path for part in parts} | {job.journal_path}) == 3
+
+
+def test_part_journals_are_folded_into_the_runs_with_their_times(tmp_path: Path) -> None:
+    whole = tmp_path / "answers.jsonl"
+    write_part(whole, answer(0))
+    write_part(tmp_path / "answers.part0.jsonl", answer(1), answer(3, reason="error"))
+    write_part(tmp_path / "answers.part1.jsonl", answer(2, "43"))
+    (tmp_path / "requests.part0.jsonl").write_text("")
+    assert fold(whole, FINGERPRINT) == 3
+    assert {i: a.text for i, a in read_answers(whole).items()} == {
+        0: "42",
+        1: "42",
+        2: "43",
+        3: "42",
+    }
+    (invocation,) = read_invocations(whole)
+    assert (invocation.asked, invocation.seconds) == (4, 2.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
+    assert fold(whole, FINGERPRINT) == 0
+
+
+def test_a_kill_between_the_copy_and_the_removal_costs_nothing_and_doubles_nothing(
+    tmp_path: Path,
+) -> None:
+    whole, part = tmp_path / "answers.jsonl", tmp_path / "answers.part0.jsonl"
+    write_part(part, answer(0), answer(1))
+    with part.open("ab") as file:
+        file.write(b'{"index": 2, "te')  # torn off by a kill
+    write_part(whole, answer(0))
+    assert fold(whole, FINGERPRINT) == 1
+    lines = whole.read_text().splitlines()[1:]
+    assert [json.loads(line)["index"] for line in lines] == [0, 1]
+
+
+def test_an_empty_part_and_one_of_another_run_are_removed(tmp_path: Path) -> None:
+    whole = tmp_path / "answers.jsonl"
+    (tmp_path / "answers.part0.jsonl").write_bytes(b"")
+    write_part(tmp_path / "answers.part1.jsonl", answer(5), fingerprint="other")
+    assert fold(whole, FINGERPRINT) == 0
+    assert read_answers(whole) == {}
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_without_parts_no_journal_is_made(tmp_path: Path) -> None:
+    assert fold(tmp_path / "answers.jsonl", FINGERPRINT) == 0
+    assert not list(tmp_path.iterdir())
