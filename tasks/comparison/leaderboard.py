@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from configs.errors import UserError
 from configs.loading import load_dataset, load_model
@@ -16,6 +19,10 @@ from tasks.comparison.load import LoadedRun
 from tasks.comparison.result import Published, RunRow, Speed
 from tasks.scoring.metrics import METRICS
 from tasks.scoring.uncertainty import interval_of_codes
+
+C = TypeVar("C", DatasetConfig, ModelConfig)
+
+logger = logging.getLogger("pixtrack")
 
 
 def run_row(
@@ -135,7 +142,7 @@ def dataset_config(name: str, runs: Sequence[LoadedRun]) -> DatasetConfig | None
         return load_dataset(name)
     except UserError:
         kept = next((run.config["dataset"] for run in runs if run.config.get("dataset")), None)
-        return DatasetConfig.model_validate(kept) if kept else None
+        return _kept(DatasetConfig, kept)
 
 
 def model_config(run: LoadedRun) -> ModelConfig | None:
@@ -143,5 +150,15 @@ def model_config(run: LoadedRun) -> ModelConfig | None:
     try:
         return load_model(run.record.model)
     except UserError:
-        kept = run.config.get("model")
-        return ModelConfig.model_validate(kept) if kept else None
+        return _kept(ModelConfig, run.config.get("model"))
+
+
+def _kept(kind: type[C], values: Any) -> C | None:
+    """What a run kept of its configuration; None where another version of pixtrack wrote it so that
+    this one cannot read it: the comparison only says less about it then.
+    """
+    try:
+        return kind.model_validate(values) if values else None
+    except ValidationError as error:
+        logger.warning("a run's kept configuration is left out: %s", error.errors()[0]["msg"])
+        return None

@@ -19,6 +19,7 @@ from tasks.tracking.store import (
     client,
     experiment_id,
     reported,
+    shown_uri,
     tracking_uri,
 )
 
@@ -140,14 +141,12 @@ def _alive_in_store(mlflow: Any, run_id: str) -> bool:
 
 def _note(content: RunContent, tracked: TrackedRun) -> None:
     """Writes where the run went, in tracking.json and in the record."""
-    if read_tracked(content.run) != tracked:
+    if read_tracked(content.run, tracked.uri) != tracked:
         write_tracked(content.run, tracked)
     record = content.run.read_record()
-    if record and (record.mlflow_run_id, record.mlflow_tracking_uri) != (
-        tracked.run_id,
-        tracked.uri,
-    ):
-        changed = {"mlflow_run_id": tracked.run_id, "mlflow_tracking_uri": tracked.uri}
+    shown = shown_uri(tracked.uri)
+    if record and (record.mlflow_run_id, record.mlflow_tracking_uri) != (tracked.run_id, shown):
+        changed = {"mlflow_run_id": tracked.run_id, "mlflow_tracking_uri": shown}
         content.run.write_record(record.model_copy(update=changed))
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.runs import RunDirectory, write_atomically
 from tasks.tracking import views
-from tasks.tracking.store import is_server, tracking_uri
+from tasks.tracking.store import is_server, shown_uri, tracking_uri
 
 DEFAULT_PORT = 5000
 """Where `pixtrack ui` serves the local store (PIXTRACK_UI_PORT)."""
@@ -50,12 +50,17 @@ def read_tracked(run: RunDirectory, uri: str | None = None) -> TrackedRun | None
         tracked = TrackedRun.model_validate_json(file.read_text(encoding="utf-8"))
     except ValueError:
         return None  # written anew by the next begin, from the store's own tags
-    return tracked if uri in (None, tracked.uri) else None
+    if uri is None:
+        return tracked
+    # A password is not kept, so it is not compared either.
+    same = shown_uri(uri) == shown_uri(tracked.uri)
+    return tracked.model_copy(update={"uri": uri}) if same else None
 
 
 def write_tracked(run: RunDirectory, tracked: TrackedRun) -> None:
-    """Replaces the note."""
-    write_atomically(tracked_file(run), tracked.model_dump_json(indent=2))
+    """Replaces the note; a password in the store's address is not in it."""
+    kept = tracked.model_copy(update={"uri": shown_uri(tracked.uri)})
+    write_atomically(tracked_file(run), kept.model_dump_json(indent=2))
 
 
 def ui_address(uri: str | None = None) -> str:

@@ -20,7 +20,13 @@ from tasks.tracking.content import RunContent
 from tasks.tracking.links import TrackedRun
 from tasks.tracking.pages import golds_text
 from tasks.tracking.settings import TraceSettings, settings
-from tasks.tracking.store import TrackingUnavailable, client, still_there, use_for_traces
+from tasks.tracking.store import (
+    TrackingUnavailable,
+    client,
+    shown_uri,
+    still_there,
+    use_for_traces,
+)
 
 _SLOW_SECONDS = 1.0
 
@@ -71,7 +77,9 @@ def log_traces(content: RunContent, images: Path, tracked: TrackedRun, model_id:
             # MLflow's exporter swallows failed requests: after a slow one, ask the server itself.
             still_there(tracked.uri)
     if missing and len(_have(mlflow, tracked)) < len(wanted):
-        raise TrackingUnavailable(f"MLflow store {tracked.uri} did not keep all traces of the run")
+        raise TrackingUnavailable(
+            f"MLflow store {shown_uri(tracked.uri)} did not keep all traces of the run"
+        )
     return len(missing)
 
 

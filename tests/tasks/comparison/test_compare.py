@@ -253,3 +253,12 @@ def test_a_model_keeps_its_key_on_every_dataset(home: Home, docs: DatasetFactory
     runs += [charts.run("gamma"), charts.run("beta", seed=2)]
     keys = {(run.label, run.key) for dataset in compare(runs).datasets for run in dataset.runs}
     assert keys == {("Alpha", "r0"), ("Beta", "r1"), ("Gamma", "r2")}
+
+
+def test_a_kept_configuration_of_another_version_is_left_out(docs: DatasetFactory) -> None:
+    runs = [docs.run("alpha"), docs.run("beta", seed=2)]
+    for run in runs:
+        config = json.loads(run.config_file.read_text()) if run.config_file.exists() else {}
+        config["model"] = {"name": "alpha", "a_key_of_the_future": 1}
+        run.config_file.write_text(json.dumps(config))
+    assert compare(runs).datasets[0].differences

@@ -11,6 +11,7 @@ from configs.paths import Home
 from tasks.runs import RunDirectory
 from tasks.tracking import begin, end, interrupted, reap, tracking_uri
 from tasks.tracking.lifecycle import owner, owner_is_dead
+from tasks.tracking.links import TrackedRun, read_tracked, tracked_file, write_tracked
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 
@@ -111,3 +112,14 @@ def test_samples_that_a_torn_line_follows_are_sent_once(
     assert send(run, run_id or "", tracking_uri()) == 0
     history = mlflow.get_metric_history(run_id, "system/x")
     assert [(one.step, one.value) for one in history] == [(0, 1.0), (5, 2.0)]
+
+
+def test_a_password_in_the_stores_address_is_not_kept(dataset: DatasetFactory) -> None:
+    run = finished_run(dataset, "alpha")
+    uri = "http://me:secret@tracking.example:5000"
+    write_tracked(run, TrackedRun(uri=uri, experiment_id="1", run_id="abc"))
+    assert "secret" not in tracked_file(run).read_text()
+    found = read_tracked(run, uri)
+    assert found is not None and (found.uri, found.run_id) == (uri, "abc")
+    assert read_tracked(run, "http://me:other@tracking.example:5000") is not None
+    assert read_tracked(run, "http://elsewhere:5000") is None
