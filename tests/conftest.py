@@ -13,5 +13,5 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Nor once more at the end."""
-    gc.freeze()
+    """Compiled modules complain of whatever is left when the process ends."""
+    gc.unfreeze()

@@ -10,7 +10,6 @@ they keep to that).
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -202,9 +201,11 @@ def main() -> int:
     finally:
         events.write(Event(event="closed"))
         events.close()
-        # The flow waits for this process to end: no last search for garbage, which takes a second.
-        gc.freeze()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    # The engine is closed and the flow waits for this process: Python's own end would search
+    # everything for garbage once more, which takes a second.
+    os._exit(code)

@@ -1,4 +1,4 @@
-"""What is wrong is said before anything is started: one line, a remedy, no server, no run."""
+"""What is wrong is said before any work: one line, a remedy, no run, and no server stays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from configs.paths import PACKAGE_ROOT
@@ -17,7 +18,7 @@ HIDDEN = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "MLFLOW_TRACKING
 
 
 def refused(home: Path, *arguments: str, **more: str) -> str:
-    """The one line that the command ends with; nothing of Prefect or of a run is in the home."""
+    """The one line that the command ends with; there is no run, and nothing of it still runs."""
     environment = {key: value for key, value in os.environ.items() if key not in HIDDEN}
     environment |= {"PIXTRACK_HOME": str(home / "data"), "HOME": str(home), **more}
     done = subprocess.run(
@@ -30,8 +31,17 @@ def refused(home: Path, *arguments: str, **more: str) -> str:
     )
     assert done.returncode == 2 and done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert not (home / "data" / "prefect").exists() and not (home / "data" / "runs").exists()
+    assert not (home / "data" / "runs").exists()
+    assert not [pid for pid in psutil.pids() if works_for(pid, home / "data")]
     return line
+
+
+def works_for(pid: int, data: Path) -> bool:
+    """Whether the process was started by a command with that data home."""
+    try:
+        return psutil.Process(pid).environ().get("PIXTRACK_HOME") == str(data)
+    except psutil.Error:
+        return False
 
 
 def study(home: Path, **keys: str) -> str:
@@ -66,6 +76,7 @@ def test_a_study_with_an_unknown_name_starts_nothing(
 ) -> None:
     line = refused(tmp_path, "study", study(tmp_path, **keys))
     assert line.startswith(f"pixtrack: {tmp_path}/mine.yaml: {said}")
+    assert not (tmp_path / "data" / "prefect").exists()
 
 
 def test_a_study_with_a_metric_or_a_step_that_does_not_exist_starts_nothing(tmp_path: Path) -> None:
