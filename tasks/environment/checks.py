@@ -10,7 +10,7 @@ from configs.paths import Home
 from configs.schema import EndpointModel, HubModel, ModelConfig
 from tasks.download import model_directory, problems
 from tasks.environment import engine_checks, host_checks
-from tasks.environment.cards import detect
+from tasks.environment.detection import detect
 from tasks.environment.memory import MemoryPlan, plan_memory
 from tasks.environment.report import Check, failed, ok, warning
 from tasks.environment.versions import engine_platform

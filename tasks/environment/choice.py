@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from configs.errors import UserError
 from configs.loading import load_all
 from configs.schema import ModelConfig
-from tasks.environment.cards import GIB, Card, detect
+from tasks.environment.cards import GIB, Card
+from tasks.environment.detection import detect
 from tasks.environment.estimate import COMFORTABLE_REQUESTS
 from tasks.environment.memory import plan_memory
 from tasks.environment.versions import engine_platform

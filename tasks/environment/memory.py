@@ -52,7 +52,7 @@ def plan_for_model(
 
     `options` are the user's engine options. With `refuse`, raises UserError where it does not fit.
     """
-    from tasks.environment.cards import detect
+    from tasks.environment.detection import detect
     from tasks.environment.versions import engine_platform
 
     cards = () if engine_platform() == "cpu" else detect().cards

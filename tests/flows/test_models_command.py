@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from configs.errors import UserError
 from configs.paths import PACKAGE_ROOT
 from flows.cli.main import app
-from tasks.environment import cards, checks, choose_model, versions
+from tasks.environment import Accelerators, checks, choose_model, detection, versions
 from tasks.transfer import download as transfer
 from tests.doubles.endpoint import Endpoint, Reply, completion
 from tests.doubles.hub import FakeHub
@@ -39,8 +39,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "200")
     # The same machine everywhere: one T4, too small for any Pixtral.
-    small = cards.Accelerators(cards=tuple(t4()), vendor="nvidia")
-    monkeypatch.setattr(cards, "detect", lambda: small)
+    small = Accelerators(cards=tuple(t4()), vendor="nvidia")
+    monkeypatch.setattr(detection, "detect", lambda: small)
     monkeypatch.setattr(versions, "engine_platform", lambda: "cuda")
     runner = CliRunner()
 
@@ -92,7 +92,7 @@ def test_check_prints_json_alone_with_the_agreed_keys(run: Any) -> None:
 
 
 def test_check_exits_with_1_where_a_line_failed(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = cards.Accelerators(troubles=("NVML: [unknown] Driver/library version mismatch",))
+    broken = Accelerators(troubles=("NVML: [unknown] Driver/library version mismatch",))
     monkeypatch.setattr(checks, "detect", lambda: broken)
     monkeypatch.setattr(checks, "engine_platform", lambda: "cuda")
     result = run("check")

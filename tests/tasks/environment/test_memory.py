@@ -287,10 +287,10 @@ def test_the_table_says_every_part_and_the_verdict(pixtral: ModelConfig) -> None
 def test_planning_for_this_machine_asks_its_cards(
     pixtral: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.environment import cards, versions
+    from tasks.environment import Accelerators, detection, versions
 
     monkeypatch.setattr(versions, "engine_platform", lambda: "cuda")
-    monkeypatch.setattr(cards, "detect", lambda: cards.Accelerators(cards=tuple(t4())))
+    monkeypatch.setattr(detection, "detect", lambda: Accelerators(cards=tuple(t4())))
     with pytest.raises(UserError, match="Tesla T4"):
         plan_for_model(pixtral)
     assert not plan_for_model(pixtral, refuse=False).fits

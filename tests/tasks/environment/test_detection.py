@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.environment import cards, smi
-from tasks.environment.cards import GIB, detect
+from tasks.environment import smi
+from tasks.environment.cards import GIB, Accelerators
+from tasks.environment.detection import detect
 
 FAKES = Path(__file__).parents[2] / "doubles" / "fake_smi"
 
@@ -77,7 +78,7 @@ def test_no_library_and_no_driver_are_an_ordinary_machine(
     machine: pytest.MonkeyPatch, code: int
 ) -> None:
     machine.setitem(sys.modules, "pynvml", fake_nvml(nvmlInit=FakeNvmlError(code, "absent")))
-    assert detect() == cards.Accelerators()
+    assert detect() == Accelerators()
 
 
 def test_another_failure_of_nvml_is_a_trouble(machine: pytest.MonkeyPatch) -> None:
