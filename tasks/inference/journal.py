@@ -102,6 +102,11 @@ class Journal:
         self._answers[answer.index] = answer
         self._unsynced.set()
 
+    def sync(self) -> None:
+        """Writes everything through to the disk before it returns."""
+        if self._file is not None:
+            os.fsync(self._file)
+
     def _lock(self, file: int) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,7 +20,7 @@ from configs.paths import PACKAGE_ROOT, Home
 from configs.schema import DatasetConfig, EndpointModel, ModelConfig, PromptConfig, Sampling
 from tasks.inference.invocations import account_for_killed
 from tasks.inference.journal import Journal, read_answers
-from tasks.inference.parts import fold
+from tasks.inference.parts import fold, read_with_parts
 from tasks.inference.plan import EngineSpec, Job
 from tasks.inference.requests import build_requests
 from tasks.records import Answer, PreparedDataset, Request, Sample, to_json
@@ -206,8 +206,9 @@ def everything_answered(
     """
     print_ = fingerprint(identity)
     askable = {sample.index for sample in cell.samples(prepared) if not sample.error}
-    for journal in (home.runs / cell.dataset.name).glob(f"*--{print_[:12]}/answers.jsonl"):
-        answers = read_answers(journal)
+    for run in (home.runs / cell.dataset.name).glob(f"*--{print_[:12]}"):
+        journal = RunDirectory(run).journal_file
+        answers = read_with_parts(journal, print_)
         askable -= {index for index, answer in answers.items() if answer.final}
     return not askable
 
@@ -219,12 +220,12 @@ def _take_over_answers(
     taken: list[dict[str, Any]] = []
     for sibling in directory.path.parent.glob(f"*--{print_[:12]}"):
         journal = sibling / directory.journal_file.name
-        if sibling == directory.path or not journal.exists():
+        if sibling == directory.path:
             continue
         have = read_answers(directory.journal_file)
         missing = [
             answer
-            for index, answer in sorted(read_answers(journal).items())
+            for index, answer in sorted(read_with_parts(journal, print_).items())
             if index in wanted and answer.final and (index not in have or not have[index].final)
         ]
         if missing:

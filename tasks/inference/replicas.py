@@ -8,6 +8,7 @@ run's.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import queue
 import threading
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from configs.errors import UserError
 from tasks.inference.journal import read_answers
 from tasks.inference.parts import fold, split_job
 from tasks.inference.plan import EngineSpec, Event, Job
@@ -128,7 +130,7 @@ class EngineReplicas:
             for closing in [pool.submit(process.close) for process in self._processes]:
                 closing.result()
         for split in self._jobs.values():
-            fold(Path(split.job.journal_path), split.job.fingerprint)
+            _try_to_fold(split.job)
 
     def __enter__(self) -> EngineReplicas:
         self.start()
@@ -184,9 +186,18 @@ class EngineReplicas:
         parts = split.latest.values()
         if any(part.event == "progress" for part in parts):
             return split.event("progress", event)
-        fold(Path(split.job.journal_path), split.job.fingerprint)
         failed = next((part for part in parts if part.event == "job_failed"), None)
-        return split.event("job_failed", failed) if failed else split.event("job_done", event)
+        if failed:
+            _try_to_fold(split.job)
+            return split.event("job_failed", failed)
+        fold(Path(split.job.journal_path), split.job.fingerprint)
+        return split.event("job_done", event)
+
+
+def _try_to_fold(job: Job) -> None:
+    """After a failure, which is what the user is told; the next command does it, or says why not."""
+    with contextlib.suppress(UserError):
+        fold(Path(job.journal_path), job.fingerprint)
 
 
 def _log_of(log: Path, number: int) -> Path:

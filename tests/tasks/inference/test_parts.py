@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from configs.errors import UserError
 from tasks.inference.invocations import read_invocations
 from tasks.inference.journal import Journal, read_answers
-from tasks.inference.parts import deal, fold, split_job
+from tasks.inference.parts import deal, fold, read_with_parts, split_job
 from tasks.inference.requests import read_requests
 from tasks.records import Answer, Request
 from tests.tasks.inference.asking import FINGERPRINT, write_job
@@ -90,6 +93,37 @@ def test_an_empty_part_and_one_of_another_run_are_removed(tmp_path: Path) -> Non
     assert fold(whole, FINGERPRINT) == 0
     assert read_answers(whole) == {}
     assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_part_that_somebody_still_writes_is_left_whole(tmp_path: Path) -> None:
+    whole, part = tmp_path / "answers.jsonl", tmp_path / "answers.part1.jsonl"
+    write_part(tmp_path / "answers.part0.jsonl", answer(0))
+    with Journal(part, FINGERPRINT) as writer:
+        writer.append(answer(1))
+        with pytest.raises(UserError, match="another process is answering"):
+            fold(whole, FINGERPRINT)
+        writer.append(answer(2))
+    fold(whole, FINGERPRINT)
+    assert sorted(read_answers(whole)) == [0, 1, 2] and not list(tmp_path.glob("*.part*"))
+
+
+def test_a_damaged_line_of_a_part_is_named(tmp_path: Path) -> None:
+    part = tmp_path / "answers.part0.jsonl"
+    write_part(part, answer(0))
+    with part.open("ab") as file:
+        file.write(b'{"index": 1, "te\n{"index":2,"text":"a","finish_reason":"stop"}\n')
+    with pytest.raises(UserError, match=r"part0\.jsonl:3: damaged line"):
+        fold(tmp_path / "answers.jsonl", FINGERPRINT)
+
+
+def test_answers_of_parts_are_read_where_they_lie(tmp_path: Path) -> None:
+    whole = tmp_path / "answers.jsonl"
+    write_part(whole, answer(0), answer(1, reason="error"))
+    write_part(tmp_path / "answers.part0.jsonl", answer(0, "late"), answer(1, "43"))
+    write_part(tmp_path / "answers.part1.jsonl", answer(5), fingerprint="other")
+    found = {i: a.text for i, a in read_with_parts(whole, FINGERPRINT).items()}
+    assert found == {0: "42", 1: "43"}
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_without_parts_no_journal_is_made(tmp_path: Path) -> None:
