@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from configs.errors import unknown_name
 from configs.schema import DatasetConfig
+from tasks.inference.invocations import account_for_killed
 from tasks.inference.opening import OpenRun
 from tasks.records import Answer, Sample
 from tasks.runs import RunDirectory, RunRecord, RunSummary
@@ -40,6 +41,8 @@ def finish_run(
     write_scores(directory, scored)
 
     note_invocation(record, asked, seconds, engine, started)
+    # A replica may have answered before another one's start failed and all were started anew.
+    account_for_killed(record, directory.journal_file)
     failed = count_failed(run.samples, answers)
     answered = sum(not answer.failed for answer in answers.values())
     unanswered = len(run.samples) - answered - failed
