@@ -73,43 +73,49 @@ def run_cells(
         cells = [replace(cell, model=model) for cell in cells]
     files, model_facts = _files_of(model, home, model_dir)
     outcomes: list[CellOutcome] = []
-    with acquire(model, files, home) as engine, timed_close(engine):
+    opened: list[OpenRun | Exception] = []
+    with acquire(model, files, home) as engine, _left(opened), timed_close(engine):
         shared = _Shared(files, model_facts, home, engine, as_json(checks))
-        opened: list[OpenRun | Exception] = []
         broken: EngineFailed | None = None
-        try:
-            opened += (_open(cell, shared, go_on) for cell in cells)
-            for i, (cell, run) in enumerate(zip(cells, opened, strict=True)):
-                outcome = CellOutcome(cell)
-                outcomes.append(outcome)
-                try:
-                    if isinstance(run, Exception):
-                        raise run
-                    rest = opened[i + 1 :]
-                    last = all(isinstance(r, Exception) or not r.unanswered for r in rest)
-                    _answer(run, engine, outcome, track, last, broken)
-                except Exception as error:
-                    if not go_on:
-                        raise
-                    outcome.error = str(error)
-                    logger.error("%s on %s: %s", model.name, cell.dataset.name, error)
-                    if isinstance(error, EngineFailed):
-                        # The next cell gets a fresh one, unless it does not even start.
-                        broken = None if engine.was_ready else error
-                        engine.close()
-        finally:
-            for run in opened:
-                if isinstance(run, OpenRun):
-                    _leave(run)
+        opened += (_open(cell, shared, go_on) for cell in cells)
+        for i, (cell, run) in enumerate(zip(cells, opened, strict=True)):
+            outcome = CellOutcome(cell)
+            outcomes.append(outcome)
+            try:
+                if isinstance(run, Exception):
+                    raise run
+                rest = opened[i + 1 :]
+                last = all(isinstance(r, Exception) or not r.unanswered for r in rest)
+                _answer(run, engine, outcome, track, last, broken)
+            except Exception as error:
+                if not go_on:
+                    raise
+                outcome.error = str(error)
+                logger.error("%s on %s: %s", model.name, cell.dataset.name, error)
+                if isinstance(error, EngineFailed):
+                    # The next cell gets a fresh one, unless it does not even start.
+                    broken = None if engine.was_ready else error
+                    engine.close()
     return outcomes
 
 
-def _leave(run: OpenRun) -> None:
+@contextlib.contextmanager
+def _left(opened: list[OpenRun | Exception]) -> Iterator[None]:
+    """Gives the runs up in the end, when the engine is closed: it writes answers until then."""
+    try:
+        yield
+    finally:
+        for run in opened:
+            if isinstance(run, OpenRun):
+                _leave(run, "cancelled", "the command ended before it was asked")
+
+
+def _leave(run: OpenRun, status: Literal["failed", "cancelled"], message: str) -> None:
     """Gives the run up; one that was opened and never taken up does not stay `running`."""
     with contextlib.suppress(UserError):
         record = run.directory.read_record()
         if record is not None and record.status == "running":
-            record.status, record.message = "cancelled", "the command ended before it was asked"
+            record.status, record.message = status, message
             run.directory.write_record(record)
     let_go(run.directory)
 
@@ -146,9 +152,16 @@ def _open(cell: Cell, shared: _Shared, go_on: bool) -> OpenRun | Exception:
         identity = identity_of(cell, shared.model_facts, engine, prepared.digest)
         with timed("open run"):
             run = open_the_run(cell, prepared, identity, shared.home)
-        write_atomically(run.directory.environment_file, shared.environment)
-        if run.unanswered:
-            shared.engine.submit(run)
+        try:
+            write_atomically(run.directory.environment_file, shared.environment)
+            if run.unanswered:
+                shared.engine.submit(run)
+        except BaseException as error:
+            status: Literal["failed", "cancelled"] = (
+                "failed" if isinstance(error, Exception) else "cancelled"
+            )
+            _leave(run, status, str(error) or type(error).__name__)
+            raise
         return run
     except Exception as error:
         if not go_on:
