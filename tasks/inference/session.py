@@ -74,9 +74,13 @@ class EngineSession:
             self._ready = None
             self._submitted = []  # a new child knows of no job
             self.started_at = time.monotonic()
-            self._process = _process_for(self.spec, self.log)
-            self._process.start()
-            self._events = self._process.events()
+            process = _process_for(self.spec, self.log)
+            try:
+                process.start()
+            except BaseException:
+                process.close()  # of several children some may run
+                raise
+            self._process, self._events = process, process.events()
 
     @property
     def was_ready(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from configs.errors import UserError
 from tasks.inference import session as module
 from tasks.inference.plan import EngineSpec, Event
 from tasks.inference.session import EngineFailed, EngineSession
@@ -162,3 +163,18 @@ def test_a_run_that_waited_for_a_dead_engine_is_handed_to_the_next_one(
     session.close()
     assert session.ask(b, lambda _event: None).asked == 3
     assert [process.jobs for process in scripted.made] == [["a", "b"], ["b"]]
+
+
+def test_a_start_that_fails_fails_for_every_run_with_its_own_reason(
+    scripted: type[ScriptedProcess], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_self: Any) -> None:
+        raise UserError("no such interpreter")
+
+    monkeypatch.setattr(ScriptedProcess, "start", refuse)
+    scripted.scripts = [[], []]
+    session = EngineSession(spec(), tmp_path / "log")
+    for name in ("a", "b"):
+        with pytest.raises(UserError, match="no such interpreter"):
+            session.submit(run(name))
+    assert all(made.closed for made in scripted.made) and not scripted.made[-1].jobs
