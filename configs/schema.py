@@ -118,6 +118,24 @@ class Recipe(Config):
     source: str = Field(description="who published it, and where")
 
 
+_SIZES = {
+    *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"),
+    *("max_model_len", "max_num_seqs", "max_num_batched_tokens"),
+    *("gpu_memory_utilization", "kv_cache_memory_bytes"),
+}
+"""Engine options that a memory plan computes with."""
+
+
+def _check_size(key: str, value: Any) -> None:
+    if value is None:
+        return
+    if key == "gpu_memory_utilization":
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+            raise ValueError(f"{key}: expected a number up to 1 (0.8), not {value!r}")
+    elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{key}: expected a whole number from 1 on (4096), not {value!r}")
+
+
 class ModelConfig(Config):
     """A model: configs/models/NAME.yaml."""
 
@@ -161,6 +179,8 @@ class ModelConfig(Config):
         for key in ("model", "tokenizer_mode", "config_format", "load_format"):
             if key in options and key == "model":
                 raise ValueError("engine.model is set from the model's source: leave it out")
+        for key in _SIZES & options.keys():
+            _check_size(key, options[key])
         return options
 
     @model_validator(mode="after")

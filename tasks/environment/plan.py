@@ -81,7 +81,12 @@ class MemoryPlan:
     @property
     def answer_options(self) -> dict[str, Any]:
         """The options that can change an answer (dtype, quantisation, parallel sizes): for the fingerprint."""
-        return {k: v for k, v in self.engine_options.items() if k not in RESOURCE_OPTIONS}
+        unsplit = [(key, 1) for key in ("tensor_parallel_size", "pipeline_parallel_size")]
+        return {
+            key: value
+            for key, value in self.engine_options.items()
+            if key not in RESOURCE_OPTIONS and (key, value) not in unsplit  # one card, said aloud
+        }
 
     def summary(self) -> str:
         """One line: the layout, and what the plan changed or guessed; or why it does not fit."""

@@ -46,6 +46,20 @@ def test_what_can_change_an_answer_makes_another_run_and_what_cannot_does_not() 
 
     assert identity(quantization="fp8") != identity()
     assert identity(gpu_memory_utilization=0.8, max_num_seqs=64) == identity()
+    assert identity(tensor_parallel_size=1, pipeline_parallel_size=1) == identity()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *("max_model_len=8k", "data_parallel_size=many", "tensor_parallel_size=-1"),
+        *("data_parallel_size=1.5", "kv_cache_memory_bytes=4e9", "max_num_seqs=true"),
+        *("gpu_memory_utilization=high", "gpu_memory_utilization=80"),
+    ],
+)
+def test_a_size_that_is_no_number_is_told_before_any_plan(bad: str) -> None:
+    with pytest.raises(UserError, match=f"--engine: {bad.partition('=')[0]}: expected a .*number"):
+        resolve_model("pixtral-12b", given_options([bad]))
 
 
 def test_weights_that_vllm_makes_up_are_called_random() -> None:
