@@ -59,20 +59,20 @@ def follow_the_move(database: Path) -> None:
 
 
 def _former_roots(store: sqlite3.Connection, root: Path) -> list[str]:
-    """Other places, as the prefix of their addresses, at which experiments of ours are noted."""
+    """Other places, as the prefix of their addresses, at which experiments of ours are noted.
+
+    Ours lie in folders of their names. MLflow's own folder for artifacts is called alike, and an
+    experiment's in it is its number.
+    """
     mark = f"/{root.name}/"
-    locations = [
-        str(one or "") for (one,) in store.execute("SELECT artifact_location FROM experiments")
-    ]
-    noted = {
-        one[: one.rindex(mark) + len(mark)]: one
-        for one in locations
-        if one.startswith("file:///") and mark in one
-    }
-    noted.pop(f"{root.as_uri()}/", None)
+    noted = set()
+    for name, location in store.execute("SELECT name, artifact_location FROM experiments"):
+        before, found, rest = str(location or "").rpartition(mark)
+        if found and before.startswith("file:///") and unquote(rest) == name:
+            noted.add(f"{before}{mark}")
     return [
         prefix
-        for prefix in noted
+        for prefix in sorted(noted - {f"{root.as_uri()}/"})
         if _left_behind(Path(unquote(prefix.removeprefix("file://"))), root)
     ]
 

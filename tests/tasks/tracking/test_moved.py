@@ -141,3 +141,19 @@ def test_a_file_that_is_no_store_of_ours_is_left_to_mlflow(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE things (x)")
     follow_the_move(tmp_path / "other.db")
+
+
+def test_experiments_of_others_in_the_same_database_keep_their_artifacts(tmp_path: Path) -> None:
+    """MLflow's own folder for artifacts has the name of ours, but an experiment's number in it."""
+    theirs = tmp_path / "elsewhere" / "mlartifacts" / "7"
+    theirs.mkdir(parents=True)
+    database = tmp_path / "here" / "mlflow.db"
+    (database.parent / "mlartifacts").mkdir(parents=True)
+    with sqlite3.connect(database) as store:
+        store.execute("CREATE TABLE experiments (name, artifact_location)")
+        store.execute("CREATE TABLE runs (artifact_uri)")
+        store.execute("INSERT INTO experiments VALUES ('a study', ?)", (theirs.as_uri(),))
+    follow_the_move(database)
+    with sqlite3.connect(database) as store:
+        found = store.execute("SELECT artifact_location FROM experiments").fetchall()
+    assert found == [(theirs.as_uri(),)]
