@@ -10,6 +10,7 @@ import fcntl
 import importlib.metadata
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,12 @@ _MLFLOW_ENVIRONMENT = {
 }
 
 _SCHEMES = {"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"}
+
+_SECRET_PARAMETER = re.compile(
+    r"([?&](?:\w*(?:pass|pwd|token|secret)\w*|odbc_connect)=)[^&#]*", re.IGNORECASE
+)
+"""Drivers take a password among the address's parameters too."""
+_LOGIN = re.compile(r"^([^:/@?]*):[^@?]*@")
 
 _STORES_MODULES = {"mlflow", "requests", "urllib3", "sqlalchemy", "sqlite3"}
 """Whose errors are the store's."""
@@ -270,12 +277,16 @@ def _first_line(error: BaseException) -> str:
 
 
 def shown_uri(uri: str) -> str:
-    """The store's address without its password."""
+    """The store's address without its password, in whichever of its usual places that is."""
+    uri = _SECRET_PARAMETER.sub(r"\1***", uri)
     scheme, separator, rest = uri.partition("://")
+    if not is_server(uri):
+        # SQLAlchemy takes a password that holds slashes.
+        rest = _LOGIN.sub(r"\1:***@", rest)
     authority, slash, path = rest.partition("/")
     login, at, host = authority.rpartition("@")
     if not at:
-        return uri
+        return f"{scheme}{separator}{rest}"
     user, colon, _ = login.partition(":")
     return f"{scheme}{separator}{user}{':***' if colon else ''}@{host}{slash}{path}"
 
