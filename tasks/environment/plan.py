@@ -82,10 +82,14 @@ class MemoryPlan:
     def answer_options(self) -> dict[str, Any]:
         """The options that can change an answer (dtype, quantisation, parallel sizes): for the fingerprint."""
         unsplit = [(key, 1) for key in ("tensor_parallel_size", "pipeline_parallel_size")]
+        # Planned, it holds every question that is expected. As somebody chose it, it may refuse
+        # some and cut answers off, and these must not become those of the run without it.
+        chosen = self.request.pinned & {"max_model_len"} if self.request else frozenset()
         return {
             key: value
             for key, value in self.engine_options.items()
-            if key not in RESOURCE_OPTIONS and (key, value) not in unsplit  # one card, said aloud
+            if key not in RESOURCE_OPTIONS - chosen
+            and (key, value) not in unsplit  # one card, said aloud
         }
 
     def summary(self) -> str:

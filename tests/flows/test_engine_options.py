@@ -46,6 +46,8 @@ def test_what_can_change_an_answer_makes_another_run_and_what_cannot_does_not() 
 
     assert identity(quantization="fp8") != identity()
     assert identity(gpu_memory_utilization=0.8, max_num_seqs=64) == identity()
+    # Longer questions are refused, and answers cut off where it ends.
+    assert identity(max_model_len=2048) != identity()
     assert identity(tensor_parallel_size=1, pipeline_parallel_size=1) == identity()
 
 
