@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.engine_options import EngineOption, TensorParallelOption, given_options
+from flows.cli.engine_options import (
+    DataParallelOption,
+    EngineOption,
+    TensorParallelOption,
+    given_options,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +40,7 @@ def describe_images(
     ] = 0.0,
     engine: EngineOption = None,
     tensor_parallel: TensorParallelOption = None,
+    data_parallel: DataParallelOption = None,
     each: Annotated[bool, typer.Option(help="Ask about each image by itself.")] = False,
     model_dir: Annotated[
         Path | None, typer.Option(help="A directory that already holds the model's files.")
@@ -55,7 +61,7 @@ def describe_images(
     from flows.cells import resolve_model
     from flows.describe import describe
 
-    config, reason = resolve_model(model, given_options(engine, tensor_parallel))
+    config, reason = resolve_model(model, given_options(engine, tensor_parallel, data_parallel))
     if reason:
         print(f"pixtrack: no model named, so {config.name}: {reason}", file=sys.stderr)
     described = describe(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from typer.testing import CliRunner
 
 from configs.errors import UserError
 from configs.loading import load_model
+from configs.schema import ModelConfig
 from flows.cells import resolve_model
 from flows.cli.engine_options import given_options
+from flows.cli.main import app
 from tasks.environment import plan_memory
 from tests.tasks.environment.machines import h100, mr_v100
 
@@ -79,3 +84,16 @@ def test_an_endpoint_takes_none_and_the_models_name_is_not_one() -> None:
 
 def test_without_options_the_model_is_as_its_file_says() -> None:
     assert resolve_model("pixtral-12b", {})[0] == load_model("pixtral-12b")
+
+
+def test_describe_takes_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+
+    def describe(config: ModelConfig, *_: Any, **__: Any) -> list[Any]:
+        given.append(config.given)
+        return []
+
+    monkeypatch.setattr("flows.describe.describe", describe)
+    words = ["--model", "pixtral-nano", "--engine", "max_num_seqs=4", "-tp", "2", "-dp", "3"]
+    CliRunner().invoke(app, ["describe", "page.png", *words])
+    assert given == [{"max_num_seqs": 4, "tensor_parallel_size": 2, "data_parallel_size": 3}]
