@@ -68,11 +68,11 @@ class Bar:
         tail = f" ({note})" if note else ""
         logger.info("%s: %d%s, %.1f %s/s%s%s", self._title, done, of, rate, self._unit, left, tail)
 
-    def begin(self, done: int, total: int) -> None:
+    def begin(self, done: int, total: int, seconds_ago: float = 0.0) -> None:
         """The work itself begins, after a start-up or with `done` units of an earlier time: rate
         and ETA count from here.
         """
-        self._first, self._started = done, time.monotonic()
+        self._first, self._started = done, time.monotonic() - seconds_ago
         if self._progress is not None and self._task is not None:
             self._progress.reset(self._task, completed=done, total=total)
         else:

@@ -290,14 +290,18 @@ def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
         return
     with bar(title, "q") as shown:
         shown.update(0, len(run.requests), "engine starting")
+        begun: list[Event] = []
 
         def on_event(event: Event) -> None:
             if event.event == "starting":
                 shown.update(0, len(run.requests), event.message or "engine starting")
             if not event.total:
                 return
+            if not begun or not event.done:
+                # Replicas have answered some already when all of them have said how much there is.
+                begun.append(event)
+                shown.begin(event.already_answered, event.total, event.elapsed_seconds)
             if not event.done:
-                shown.begin(event.already_answered, event.total)
                 return
             notes = []
             if event.prompt_tokens:

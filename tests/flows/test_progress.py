@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from flows import progress
 from flows.progress import bar
+from flows.steps import asking_bar
+from tasks.inference.plan import Event
 
 
 @pytest.fixture
@@ -34,3 +38,21 @@ def test_the_rate_counts_from_the_works_own_beginning(
         "350/600, 25.0 q/s, 10 s left",
         "600/600, 25.0 q/s, 0 s left",
     ]
+
+
+def test_replicas_whose_first_word_comes_late_have_the_right_rate(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """All have to have told of their part before the whole is known; some have answered by then."""
+    caplog.set_level(logging.INFO, logger="pixtrack")
+    cell = SimpleNamespace(
+        model=SimpleNamespace(name="model"), dataset=SimpleNamespace(name="sample")
+    )
+    run: Any = SimpleNamespace(cell=cell, unanswered=500, requests=range(600))
+    with asking_bar(run) as on_event:
+        clock[0] += 80
+        told: dict[str, Any] = {"event": "progress", "total": 600, "already_answered": 100}
+        on_event(Event(**told, done=100, elapsed_seconds=10))
+        clock[0] += 20
+        on_event(Event(**told, done=300, elapsed_seconds=30))
+    assert caplog.messages[-1].partition(": ")[2] == "400/600, 10.0 q/s, 20 s left"
