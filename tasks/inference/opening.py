@@ -24,7 +24,15 @@ from tasks.inference.parts import fold, read_with_parts
 from tasks.inference.plan import EngineSpec, Job
 from tasks.inference.requests import build_requests
 from tasks.records import Answer, PreparedDataset, Request, Sample, to_json
-from tasks.runs import RunDirectory, RunRecord, fingerprint, hold, run_name, write_atomically
+from tasks.runs import (
+    RunDirectory,
+    RunRecord,
+    fingerprint,
+    hold,
+    let_go,
+    run_name,
+    write_atomically,
+)
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,22 @@ def open_run(
     name = run_name(cell.model.name, cell.prompt.name, print_, limit)
     directory = RunDirectory.of(home, cell.dataset.name, name)
     hold(directory)
+    try:
+        return _open_held(directory, cell, prepared, identity, limit, flow_run_id)
+    except BaseException:
+        let_go(directory)
+        raise
+
+
+def _open_held(
+    directory: RunDirectory,
+    cell: Cell,
+    prepared: PreparedDataset,
+    identity: dict[str, Any],
+    limit: int | None,
+    flow_run_id: str | None,
+) -> OpenRun:
+    print_ = fingerprint(identity)
     fold(directory.journal_file, print_)
     samples = cell.samples(prepared)
     requests = tuple(build_requests(samples, cell.prompt, prepared.images))
@@ -168,7 +192,7 @@ def open_run(
     write_atomically(directory.config_file, json.dumps(config, indent=2, ensure_ascii=False))
     taken = _take_over_answers(directory, print_, {request.index for request in requests})
     record = directory.read_record() or RunRecord(
-        name=name,
+        name=directory.path.name,
         fingerprint=print_,
         identity=identity,
         dataset=cell.dataset.name,

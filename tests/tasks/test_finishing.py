@@ -1,4 +1,4 @@
-"""What a finished run's record and summary say of the time that it took."""
+"""What a finished run's record says of the time that it took, and a run that cannot be opened."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import UserError
 from configs.loading import load_dataset, load_model, load_prompt
 from configs.paths import Home
+from tasks import runs
 from tasks.finishing import finish_run
 from tasks.inference.journal import Journal
 from tasks.inference.opening import Cell, OpenRun, open_run
@@ -56,3 +58,11 @@ def test_what_an_engine_answered_before_its_second_try_counts(run: OpenRun) -> N
     noted = sorted((one["started"], one["asked"]) for one in record.invocations)
     assert noted == [(FIRST, 2), (SECOND, 2)]
     assert summary.inference_seconds == pytest.approx(6.1)
+
+
+def test_a_run_that_cannot_be_opened_is_nobodys(run: OpenRun, tmp_path: Path) -> None:
+    prepared = PreparedDataset("sample", tmp_path, run.images, "d" * 64, run.samples, {})
+    part = run.directory.journal_file.with_name("answers.part0.jsonl")
+    with Journal(part, run.fingerprint), pytest.raises(UserError, match="another process"):
+        open_run(run.cell, prepared, {"model": "m"}, Home(tmp_path))
+    assert run.directory.path / ".lock" not in runs._held
