@@ -1,0 +1,182 @@
+"""One way to put a model on cards: what goes where, how long its context can be, on which cards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.environment.cards import Card
+from tasks.environment.estimate import (
+    DEFAULT_UTILIZATION,
+    ENCODER_CACHE_SHARE,
+    HIGHEST_UTILIZATION,
+    USUAL_REQUESTS_AT_ONCE,
+    activation_bytes,
+    overhead_bytes,
+    replicas,
+    roomy_bytes,
+    value_bytes,
+    weight_bytes,
+)
+from tasks.environment.plan import MemoryPlan, Question, gib
+
+DOES_NOT_FIT = "does not fit"
+
+
+def layout(
+    question: Question, options: Mapping[str, Any], tensor: int, pipeline: int
+) -> MemoryPlan:
+    """The arithmetic of one split."""
+    shape = question.shape
+    number = replicas(options)
+    cards = _freest(question.cards, tensor * pipeline * number)
+    notes: list[str] = []
+    planned = {key: value for key, value in options.items() if key != "data_parallel_size"}
+    if question.recipe:
+        notes.append(f"options of {question.recipe}")
+    dtype = _dtype(question, options, notes, cards)
+    planned["dtype"] = dtype
+    quantization = str(options.get("quantization") or shape.quantization or "")
+
+    total = min(card.total_bytes for card in cards)
+    free = min(
+        card.free_bytes if card.free_bytes is not None else card.total_bytes for card in cards
+    )
+    utilization = float(options.get("gpu_memory_utilization", DEFAULT_UTILIZATION))
+    if "gpu_memory_utilization" not in question.pinned:
+        utilization = _utilization(question, utilization, total, free, notes)
+    planned["gpu_memory_utilization"] = utilization
+
+    weights = weight_bytes(shape, dtype, str(options.get("quantization") or ""), tensor, pipeline)
+    batched = options.get("max_num_batched_tokens")
+    if question.reduced and "max_num_batched_tokens" not in question.pinned:
+        batched = max(shape.image_tokens, 4096)
+        planned["max_num_batched_tokens"] = batched
+        planned.setdefault("max_num_seqs", 64)
+        if "enforce_eager" not in question.pinned:
+            planned["enforce_eager"] = True
+        notes.append("the smaller plan: less memory, smaller batches, no CUDA graphs")
+    activations = activation_bytes(shape, tensor, batched)
+    overhead = overhead_bytes(tensor * pipeline, bool(planned.get("enforce_eager")))
+    budget = int(total * utilization)
+    per_token = (
+        -(-shape.layers // pipeline)
+        * max(1, -(-shape.kv_heads // tensor))
+        * shape.head_dim
+        * 2
+        * value_bytes(str(options.get("kv_cache_dtype", "auto")), 2)
+    )
+    request = question.prompt_tokens + question.answer_tokens
+    wanted = int(options.get("max_model_len") or shape.context_tokens)
+    if "gpu_memory_utilization" not in options:
+        at_once = max(USUAL_REQUESTS_AT_ONCE, int(planned.get("max_num_seqs") or 0))
+        roomy = roomy_bytes(at_once * wanted * per_token, weights, activations, overhead)
+        utilization = min(utilization, max(0.01, math.ceil(100 * roomy / total) / 100))
+        planned["gpu_memory_utilization"] = utilization
+        budget = int(total * utilization)
+    kv = max(0, budget - weights - activations - overhead)
+    tokens = kv // per_token
+    length = _length(question, wanted, tokens, request, notes)
+    planned["max_model_len"] = length
+    if tensor > 1 or "tensor_parallel_size" in planned:
+        planned["tensor_parallel_size"] = tensor
+    if pipeline > 1 or "pipeline_parallel_size" in planned:
+        planned["pipeline_parallel_size"] = pipeline
+    if len({card.name for card in cards}) > 1:
+        notes.append("the cards differ: the smallest counts for all")
+    if request > length and tokens >= length:
+        notes.append(
+            f"a request with an image of the largest size takes {request:,} tokens, max_model_len is "
+            f"{length:,}: such a sample is refused"
+        )
+    refusal = DOES_NOT_FIT if tokens < min(request, length) else ""
+    return MemoryPlan(
+        model=question.model,
+        platform=f"{len(cards)} × {cards[0].name}" if len(cards) > 1 else cards[0].name,
+        refusal=refusal,
+        total_bytes=total,
+        free_bytes=free,
+        budget_bytes=budget,
+        weight_bytes=weights,
+        activation_bytes=activations,
+        overhead_bytes=overhead,
+        kv_bytes=kv,
+        kv_bytes_per_token=per_token,
+        kv_tokens=tokens,
+        request_tokens=request,
+        images_in_flight=tokens // request,
+        tensor_parallel=tensor,
+        pipeline_parallel=pipeline,
+        max_model_len=length,
+        dtype=dtype,
+        quantization=quantization,
+        utilization=utilization,
+        replicas=_dealt(question.cards, cards, number),
+        notes=tuple(notes),
+        engine_options=planned,
+        request=question,
+    )
+
+
+def _freest(cards: Sequence[Card], number: int) -> tuple[Card, ...]:
+    """So many cards, those first of which others hold least; in their own order where that is alike."""
+
+    def held(card: Card) -> int:
+        share = 1 if card.free_bytes is None else card.free_bytes / card.total_bytes
+        return round((1 - share) * 20)
+
+    chosen = sorted(cards, key=held)[:number]
+    return tuple(card for card in cards if card in chosen)
+
+
+def _dealt(
+    all_cards: Sequence[Card], chosen: Sequence[Card], number: int
+) -> tuple[tuple[str, ...], ...]:
+    """The chosen cards dealt out to the replicas; () where one engine takes the first that it sees."""
+    if number == 1 and tuple(all_cards[: len(chosen)]) == tuple(chosen):
+        return ()
+    each = max(1, len(chosen) // number)
+    names = [str(card.index) for card in chosen]
+    return tuple(tuple(names[at : at + each]) for at in range(0, each * number, each))
+
+
+def _dtype(
+    question: Question, options: Mapping[str, Any], notes: list[str], cards: Sequence[Card]
+) -> str:
+    """As asked; float16 in place of bfloat16 on cards without it, unless the user insists."""
+    asked = str(options.get("dtype", "auto"))
+    lacking = asked in ("auto", "bfloat16") and not all(card.bfloat16 for card in cards)
+    if lacking and not (asked == "bfloat16" and "dtype" in question.pinned):
+        notes.append(
+            f"{cards[0].name} has no bfloat16 (compute capability 8.0): float16, whose smaller range "
+            "can change answers and, rarely, overflow"
+        )
+        return "float16"
+    return "bfloat16" if asked == "auto" else asked
+
+
+def _utilization(
+    question: Question, asked: float, total: int, free: int, notes: list[str]
+) -> float:
+    """What the card's free memory allows: vLLM refuses to start where less is free than it may use,
+    and the image embeddings come beside that.
+    """
+    allowed = int((free / total - 0.01 - ENCODER_CACHE_SHARE) * 100) / 100
+    if allowed < asked:
+        notes.append(
+            f"{gib(total - free)} of the card are held by others: utilisation {allowed:.2f}"
+        )
+        asked = max(0.0, allowed)
+    if question.reduced:
+        asked = round(asked - 0.07, 2)
+    return min(asked, HIGHEST_UTILIZATION)
+
+
+def _length(question: Question, wanted: int, tokens: int, request: int, notes: list[str]) -> int:
+    """max_model_len: as wanted, less where the KV cache does not hold one request of that length."""
+    if tokens >= wanted or "max_model_len" in question.pinned or tokens < request:
+        return wanted
+    length = max(tokens // 1024 * 1024, request)
+    notes.append(f"max_model_len {length:,} in place of {wanted:,}: the KV cache holds no more")
+    return length
