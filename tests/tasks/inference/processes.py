@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -11,8 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from tasks.inference.process import child_environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -69,3 +73,21 @@ def program(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+def vllm_program(module: str, *arguments: object, scratch: Path) -> Any:
+    """Runs a test module as the inference child would run: what its last line says, from JSON."""
+    environment = child_environment({**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"}, str(scratch))
+    del environment["PYTHONSAFEPATH"]
+    environment["PYTHONPATH"] += os.pathsep + str(REPOSITORY)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        env=environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])

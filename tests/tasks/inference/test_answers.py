@@ -1,17 +1,12 @@
 """The same text for every question, whatever the order, the grouping, the concurrency."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tasks.inference.process import child_environment
+from tests.tasks.inference.processes import REPOSITORY, vllm_program
 
-ROOT = Path(__file__).resolve().parents[3]
-TRAINED = ROOT / "configs" / "models" / "pixtral-nano"
+TRAINED = REPOSITORY / "configs" / "models" / "pixtral-nano"
 
 
 # In float32: in bfloat16 another batch size rounds otherwise, and a near-tie can tip.
@@ -24,21 +19,11 @@ SMALL_CACHE = {"dtype": "float32", "mm_processor_cache_gb": 0.003}
 def results(tmp_path_factory):
     """Of both engines, from one process: vLLM's imports take as long as the questions."""
     scratch = tmp_path_factory.mktemp("answers")
-    environment = child_environment({**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"}, str(scratch))
-    del environment["PYTHONSAFEPATH"]
-    environment["PYTHONPATH"] += os.pathsep + str(ROOT)
-    command = (sys.executable, "-m", "tests.tasks.inference.answers_program")
-    done = subprocess.run(
-        [*command, str(TRAINED), "24", json.dumps(PLAIN), json.dumps(SMALL_CACHE)],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
+    return vllm_program(
+        "tests.tasks.inference.answers_program",
+        *(TRAINED, 24, json.dumps(PLAIN), json.dumps(SMALL_CACHE)),
+        scratch=scratch,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def differing(texts):

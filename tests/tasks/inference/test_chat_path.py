@@ -1,17 +1,10 @@
 """Our prompts are those of vLLM's own chat path: ids, places of the images, pixels."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from tasks.inference.process import child_environment
 from tests.doubles import tiny_models
+from tests.tasks.inference.processes import vllm_program
 
-ROOT = Path(__file__).resolve().parents[3]
 HF_KINDS = ("hf_pixtral", "pixtral_w4a16", "qwen2_5_vl", "llava_onevision")
 
 pytestmark = pytest.mark.engine
@@ -21,22 +14,9 @@ pytestmark = pytest.mark.engine
 def reports(tmp_path_factory):
     """Both formats in one process: vLLM's imports take longer than what is looked at."""
     scratch = tmp_path_factory.mktemp("models")
-    environment = child_environment({**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"}, str(scratch))
-    del environment["PYTHONSAFEPATH"]
-    environment["PYTHONPATH"] += os.pathsep + str(ROOT)
     models = [f"mistral:{tiny_models.write('mistral_pixtral', scratch / 'mistral')}"]
     models += [f"hf:{tiny_models.write(kind, scratch / kind)}" for kind in HF_KINDS]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.tasks.inference.chat_path", *models],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return vllm_program("tests.tasks.inference.chat_path", *models, scratch=scratch)
 
 
 def differing(cases):
