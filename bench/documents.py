@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.records import ImageRef, Request
+from pixtrack.tasks.records import ImageRef, Request
 
 # How many questions DocVQA's validation split asks about a page: {questions: pages}, 5,349
 # questions on 1,286 pages (counted in its annotation file).
@@ -50,7 +50,7 @@ def group_sizes(images: int, questions: str, seed: int = 0) -> list[int]:
 
 def sample_requests(folder: Path, images: int) -> list[Request]:
     """The generated sample dataset, with the plain question as the prompt."""
-    from tasks.datasets.sample import rows
+    from pixtrack.tasks.datasets.sample import rows
 
     folder.mkdir(parents=True, exist_ok=True)
     requests = []

@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
 def restart(arguments: Sequence[str]) -> int:
     """Once more as the inference child would be started: vLLM and the processes that it spawns need
     its start-up hooks."""
-    from tasks.inference.process import child_environment
+    from pixtrack.tasks.inference.host.process import child_environment
 
     with tempfile.TemporaryDirectory(prefix="pixtrack-bench-") as scratch:
         environment = child_environment(os.environ, scratch)
@@ -112,10 +112,10 @@ def restart(arguments: Sequence[str]) -> int:
 
 async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from bench import limit
-    from configs.schema import Sampling
-    from tasks.inference.engines.vllm import VllmEngine
-    from tasks.inference.plan import EngineSpec
-    from tasks.inference.prompts.mistral import MistralPrompts
+    from pixtrack.configs.schema import Sampling
+    from pixtrack.tasks.inference.engines.vllm import VllmEngine
+    from pixtrack.tasks.inference.prompts.mistral import MistralPrompts
+    from pixtrack.tasks.runs.protocol import EngineSpec
 
     sampling = Sampling(max_tokens=options.max_tokens)
     model_dir = options.model_dir or made_model(options.architecture, folder / "model")

@@ -1,4 +1,4 @@
-"""Measures what the device does at best: the rates behind tasks.inference.arithmetic's limit."""
+"""Measures what the device does at best: the rates behind pixtrack.tasks.inference.arithmetic's limit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from tasks.inference.arithmetic import Arithmetic, Load, Rates, limit_samples_per_s
+from pixtrack.tasks.inference.arithmetic import Arithmetic, Load, Rates, limit_samples_per_s
 
 __all__ = ["Arithmetic", "Load", "Rates", "limit_samples_per_s", "measure"]
 

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from configs.schema import Sampling
-from tasks.inference.engines.base import Capabilities
-from tasks.inference.engines.vllm import VllmEngine
-from tasks.inference.prompts.base import PromptBuilder
-from tasks.inference.schedule import run_schedule
-from tasks.records import Answer, Request
+from pixtrack.configs.schema import Sampling
+from pixtrack.tasks.inference.engines.base import Capabilities
+from pixtrack.tasks.inference.engines.vllm import VllmEngine
+from pixtrack.tasks.inference.prompts.base import PromptBuilder
+from pixtrack.tasks.inference.worker.schedule import run_schedule
+from pixtrack.tasks.records import Answer, Request
 
 
 @dataclass

@@ -121,9 +121,9 @@ def serve(files: dict[str, Path], ready: Any, stop: Any) -> None:
 
 def measure(source: dict[str, Any], home: Path, out: Any) -> None:
     """Prepares, in a process of its own, and reports time and peak memory."""
-    from configs.paths import Home
-    from configs.schema import DatasetConfig
-    from tasks.datasets import prepare
+    from pixtrack.configs.paths import Home
+    from pixtrack.configs.schema import DatasetConfig
+    from pixtrack.tasks.datasets import prepare
 
     config = DatasetConfig.model_validate(
         {

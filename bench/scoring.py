@@ -19,10 +19,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from configs.loading import load_dataset
-from tasks.datasets.annotation_rows import annotation_samples
-from tasks.records import Answer, Sample
-from tasks.scoring.scored import score_outputs
+from pixtrack.configs.loading import load_dataset
+from pixtrack.tasks.datasets.annotation_rows import annotation_samples
+from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.scoring.scored import score_outputs
 
 DATASETS = (
     "chartqapro_test",

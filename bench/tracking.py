@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from configs.paths import home
-from tasks import tracking
-from tasks.runs import RunDirectory
-from tasks.tracking.server import free_port, serve
+from pixtrack.configs.paths import home
+from pixtrack.tasks import tracking
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking.server import free_port, serve
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 

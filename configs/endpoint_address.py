@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from configs.errors import UserError
+from pixtrack.configs.errors import UserError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _VERSION = re.compile(r"v\d+\w*")

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from configs.errors import UserError, unknown_name
-from configs.paths import config_dir
-from configs.schema import (
+from pixtrack.configs.errors import UserError, unknown_name
+from pixtrack.configs.paths import config_dir
+from pixtrack.configs.schema import (
     DatasetConfig,
     ModelConfig,
     PromptConfig,

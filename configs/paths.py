@@ -6,9 +6,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.errors import UserError
+import pixtrack
+from pixtrack.configs.errors import UserError
 
-PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+SHIPPED_CONFIGS = Path(__file__).resolve().parent
+"""The models, datasets and prompts that come with pixtrack."""
+
+PACKAGE_ROOT = SHIPPED_CONFIGS.parent
+"""The checkout, or the installed package: the folder that holds configs/."""
+
+IMPORT_ROOT = Path(pixtrack.__path__[0]).absolute().parent
+"""The folder that has to be on sys.path for `import pixtrack`."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def config_dir() -> Path:
     """The folder with models/, datasets/ and prompts/ (PIXTRACK_CONFIGS, default the project's configs/)."""
     chosen = os.environ.get("PIXTRACK_CONFIGS")
     if not chosen:
-        return PACKAGE_ROOT / "configs"
+        return SHIPPED_CONFIGS
     folder = Path(chosen).expanduser().resolve()
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: PIXTRACK_CONFIGS names it")

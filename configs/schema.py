@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from configs.endpoint_address import shown_address
+from pixtrack.configs.endpoint_address import shown_address
 
 
 class Config(BaseModel):
@@ -311,7 +311,8 @@ class PromptConfig(Config):
     )
     max_new_tokens: int = Field(ge=1)
     postprocess: tuple[str, ...] = Field(
-        (), description="steps from raw output to prediction: names in tasks.scoring.postprocess"
+        (),
+        description="steps from raw output to prediction: names in pixtrack.tasks.scoring.postprocess",
     )
     stop: tuple[str, ...] = ()
     datasets: dict[str, PromptVariant] = Field(

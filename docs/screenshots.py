@@ -17,11 +17,11 @@ from pathlib import Path
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from configs.paths import home
-from tasks.comparison import resolve_run
-from tasks.runs import RunDirectory
-from tasks.tracking import links, tracking_uri
-from tasks.tracking.server import free_port, serve, served
+from pixtrack.configs.paths import home
+from pixtrack.tasks.comparison import resolve_run
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking import links, tracking_uri
+from pixtrack.tasks.tracking.server import free_port, serve, served
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH, HEIGHT = 1440, 1000

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from configs.errors import UserError, unknown_name
-from configs.loading import load_dataset, load_model, load_prompt, load_study
-from configs.schema import EndpointModel, ModelConfig, StudyConfig
-from tasks.inference.opening import Cell
-from tasks.scoring.metrics import functions_of
-from tasks.scoring.postprocess import apply
+from pixtrack.configs.errors import UserError, unknown_name
+from pixtrack.configs.loading import load_dataset, load_model, load_prompt, load_study
+from pixtrack.configs.schema import EndpointModel, ModelConfig, StudyConfig
+from pixtrack.tasks.runs.opening import Cell
+from pixtrack.tasks.scoring.metrics import functions_of
+from pixtrack.tasks.scoring.postprocess import apply
 
 
 def resolve_cell(
@@ -41,7 +41,7 @@ def resolve_model(
     """
     if name:
         return with_options(load_model(name), given), ""
-    from tasks.environment import choose_model
+    from pixtrack.tasks.environment import choose_model
 
     chosen, reason = choose_model()
     return with_options(load_model(chosen), given), reason

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import EndpointModel, ModelConfig, Sampling
-from flows.cli.download_bar import download_bar
-from flows.engines import session_for
-from tasks.download import fetch_model
-from tasks.images import BadImage, inspect_image
-from tasks.inference.journal import read_answers
-from tasks.inference.plan import Job
-from tasks.records import Answer, ImageRef, Request, to_json
-from tasks.scratch import scratch_folder
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import EndpointModel, ModelConfig, Sampling
+from pixtrack.flows.cli.download_bar import download_bar
+from pixtrack.flows.engines import session_for
+from pixtrack.tasks.download import fetch_model
+from pixtrack.tasks.images import BadImage, inspect_image
+from pixtrack.tasks.records import Answer, ImageRef, Request, to_json
+from pixtrack.tasks.runs.journal import read_answers
+from pixtrack.tasks.runs.protocol import Job
+from pixtrack.tasks.scratch import scratch_folder
 
 
 @dataclass(frozen=True)

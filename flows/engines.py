@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from configs.paths import Home
-from configs.schema import ModelConfig
-from flows.timings import timed
-from tasks.environment import (
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.flows.timings import timed
+from pixtrack.tasks.environment import (
     Check,
     MemoryPlan,
     check_machine,
@@ -17,9 +17,9 @@ from tasks.environment import (
     engine_version,
     plan_for_model,
 )
-from tasks.inference.opening import engine_spec
-from tasks.inference.plan import EngineSpec
-from tasks.inference.session import EngineSession
+from pixtrack.tasks.inference.host.session import EngineSession
+from pixtrack.tasks.runs.opening import engine_spec
+from pixtrack.tasks.runs.protocol import EngineSpec
 
 logger = logging.getLogger("pixtrack")
 

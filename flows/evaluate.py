@@ -10,9 +10,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 from pydantic import Field
 
-from configs.paths import home as data_home
-from flows.cells import resolve_cell, resolve_model
-from flows.steps import run_cells
+from pixtrack.configs.paths import home as data_home
+from pixtrack.flows.cells import resolve_cell, resolve_model
+from pixtrack.flows.steps import run_cells
 
 
 def _run_name() -> str:

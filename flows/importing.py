@@ -9,20 +9,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from configs.loading import load_dataset, load_model, load_prompt, names
-from configs.paths import Home
-from configs.schema import DatasetConfig, ModelConfig
-from flows.rescoring import new_summary
-from tasks.datasets import load_prepared
-from tasks.datasets.annotation_rows import annotation_samples
-from tasks.datasets.annotations import file_sha256
-from tasks.finishing import wanted_metrics, write_scores
-from tasks.inference.journal import Journal
-from tasks.records import Answer, Sample
-from tasks.runs import RunDirectory, RunRecord, fingerprint, held, run_name, write_atomically
-from tasks.scoring.predictions import read_predictions
-from tasks.scoring.scored import score_outputs
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset, load_model, load_prompt, names
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig, ModelConfig
+from pixtrack.flows.rescoring import new_summary
+from pixtrack.tasks.datasets import load_prepared
+from pixtrack.tasks.datasets.annotation_rows import annotation_samples
+from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.runs.directory import (
+    RunDirectory,
+    RunRecord,
+    fingerprint,
+    held,
+    run_name,
+    write_atomically,
+)
+from pixtrack.tasks.runs.journal import Journal
+from pixtrack.tasks.scoring.finishing import wanted_metrics, write_scores
+from pixtrack.tasks.scoring.predictions import read_predictions
+from pixtrack.tasks.scoring.scored import score_outputs
 
 UNKNOWN_PROMPT = "imported"
 """The prompt's name where the user does not say which one the predictions were made with."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from configs.errors import UserError, unknown_name
-from configs.paths import Home
-from tasks.comparison import stored_runs
-from tasks.comparison.resolve import StoredRun
-from tasks.tracking import interrupted
-from tasks.tracking.content import RunContent, samples_per_second
-from tasks.tracking.links import read_tracked
-from tasks.tracking.pages import golds_text
+from pixtrack.configs.errors import UserError, unknown_name
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.comparison import stored_runs
+from pixtrack.tasks.comparison.resolve import StoredRun
+from pixtrack.tasks.tracking import interrupted
+from pixtrack.tasks.tracking.content import RunContent, samples_per_second
+from pixtrack.tasks.tracking.links import read_tracked
+from pixtrack.tasks.tracking.pages import golds_text
 
 SORT_KEYS = ("created", "headline", "model", "dataset", "prompt", "n", "failed", "speed")
 

@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from configs.errors import UserError
-from configs.paths import Home
-from tasks.processes import die_with_parent, stop
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.processes import die_with_parent, stop
 
 START_TIMEOUT_SECONDS = 180.0
 """A first start on a slow disk migrates an empty database: 25 s measured on two busy cores."""

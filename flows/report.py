@@ -8,11 +8,11 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from rich.console import Console
 from rich.table import Table
 
-from tasks.inference.opening import OpenRun
-from tasks.inference.session import AskedRun
-from tasks.inference.task import artifact_key
-from tasks.runs import Interval, RunDirectory, RunSummary
-from tasks.tracking import links
+from pixtrack.tasks.inference.host.session import AskedRun
+from pixtrack.tasks.inference.task import artifact_key
+from pixtrack.tasks.runs.directory import Interval, RunDirectory, RunSummary
+from pixtrack.tasks.runs.opening import OpenRun
+from pixtrack.tasks.tracking import links
 
 
 def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun) -> None:

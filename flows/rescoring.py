@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from configs.errors import UserError
-from configs.loading import load_dataset
-from configs.paths import Home
-from configs.schema import DatasetConfig, PromptConfig
-from tasks.datasets import load_prepared
-from tasks.datasets.annotation_rows import annotation_samples
-from tasks.finishing import (
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig, PromptConfig
+from pixtrack.tasks.datasets import load_prepared
+from pixtrack.tasks.datasets.annotation_rows import annotation_samples
+from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
+from pixtrack.tasks.runs.journal import read_answers
+from pixtrack.tasks.scoring.finishing import (
     count_failed,
     past,
     scores_changed,
@@ -21,10 +24,7 @@ from tasks.finishing import (
     wanted_metrics,
     write_scores,
 )
-from tasks.inference.journal import read_answers
-from tasks.records import Answer, Sample
-from tasks.runs import RunDirectory, RunRecord, RunSummary
-from tasks.scoring.scored import ScoredRun, score_outputs
+from pixtrack.tasks.scoring.scored import ScoredRun, score_outputs
 
 
 def rescore(
@@ -78,7 +78,7 @@ def samples_of(
     noted = str(record.identity.get("annotations", ""))
     file = annotations or (Path(noted) if noted else None)
     if file is not None:
-        from tasks.datasets.annotations import file_sha256
+        from pixtrack.tasks.datasets.annotations import file_sha256
 
         samples: Sequence[Sample] = annotation_samples(file, dataset)
         digest, source = file_sha256(file), str(file)

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from configs.loading import load_dataset, load_prompt
-from configs.paths import home
-from configs.schema import AnnotationDataset, DatasetConfig, HubDataset, PromptConfig
-from tasks.datasets import load_prepared
-from tasks.datasets.annotation_rows import annotation_samples
-from tasks.datasets.annotations import file_sha256
-from tasks.inference.journal import read_answers, read_fingerprint
-from tasks.records import Answer, Sample
-from tasks.runs import RunDirectory
-from tasks.scoring import ScoredRun
-from tasks.scoring.metrics import functions_of
-from tasks.scoring.predictions import check_indexes, read_predictions
-from tasks.scoring.score_files import summary_of, write_score_files
-from tasks.scoring.scored import score_outputs
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset, load_prompt
+from pixtrack.configs.paths import home
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, HubDataset, PromptConfig
+from pixtrack.tasks.datasets import load_prepared
+from pixtrack.tasks.datasets.annotation_rows import annotation_samples
+from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.runs.journal import read_answers, read_fingerprint
+from pixtrack.tasks.scoring import ScoredRun
+from pixtrack.tasks.scoring.metrics import functions_of
+from pixtrack.tasks.scoring.predictions import check_indexes, read_predictions
+from pixtrack.tasks.scoring.score_files import summary_of, write_score_files
+from pixtrack.tasks.scoring.scored import score_outputs
 
 
 def score_file(
@@ -34,7 +34,7 @@ def score_file(
 ) -> dict[str, Any]:
     """Scores the predictions, writes OUT/scores.csv and OUT/summary.json, returns the summary.
 
-    `predictions` is a file (see tasks.scoring.predictions), a run directory, or its answers.jsonl.
+    `predictions` is a file (see pixtrack.tasks.scoring.predictions), a run directory, or its answers.jsonl.
     The golds come from the annotation file, or from the prepared dataset where none is named;
     `metrics` are added to the dataset's own. Raises UserError for whatever is wrong with the files; nothing is written then.
     """

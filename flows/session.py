@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.logging import RichHandler
 
-from flows.progress import console
+from pixtrack.flows.bars import console
 
 
 def quiet_terminal() -> None:

@@ -13,26 +13,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import EndpointModel, ModelConfig
-from flows.engines import acquire, engine_facts, report_before_start
-from flows.progress import bar
-from flows.report import publish
-from flows.timings import note, timed
-from tasks.datasets.task import prepare_dataset
-from tasks.download import model_identity
-from tasks.download.task import fetch_model_files
-from tasks.environment.task import as_json, check_environment
-from tasks.finishing import note_invocation
-from tasks.inference.opening import Cell, OpenRun, identity_of
-from tasks.inference.plan import Event
-from tasks.inference.session import EngineFailed, EngineSession
-from tasks.inference.task import ask_questions, open_the_run, reach_endpoint
-from tasks.runs import RunDirectory, RunSummary, let_go, write_atomically
-from tasks.scoring.task import score_answers
-from tasks.tracking import TrackingUnavailable, begin, check_store, end
-from tasks.tracking.task import log_to_mlflow
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.flows.bars import bar
+from pixtrack.flows.engines import acquire, engine_facts, report_before_start
+from pixtrack.flows.report import publish
+from pixtrack.flows.timings import note, timed
+from pixtrack.tasks.datasets.task import prepare_dataset
+from pixtrack.tasks.download import model_identity
+from pixtrack.tasks.download.task import fetch_model_files
+from pixtrack.tasks.environment.task import as_json, check_environment
+from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
+from pixtrack.tasks.inference.task import ask_questions, open_the_run, reach_endpoint
+from pixtrack.tasks.runs.directory import RunDirectory, RunSummary, let_go, write_atomically
+from pixtrack.tasks.runs.opening import Cell, OpenRun, identity_of
+from pixtrack.tasks.runs.protocol import Event
+from pixtrack.tasks.scoring.finishing import note_invocation
+from pixtrack.tasks.scoring.task import score_answers
+from pixtrack.tasks.tracking import TrackingUnavailable, begin, check_store, end
+from pixtrack.tasks.tracking.task import log_to_mlflow
 
 logger = logging.getLogger("pixtrack")
 

@@ -13,15 +13,15 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.states import Completed, Failed, State
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.paths import home as data_home
-from configs.schema import StudyConfig
-from flows.cells import check_study
-from flows.steps import CellOutcome, run_cells
-from tasks.comparison.task import compare_runs
-from tasks.inference.opening import Cell
-from tasks.runs import RunDirectory, RunSummary
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.paths import home as data_home
+from pixtrack.configs.schema import StudyConfig
+from pixtrack.flows.cells import check_study
+from pixtrack.flows.steps import CellOutcome, run_cells
+from pixtrack.tasks.comparison.task import compare_runs
+from pixtrack.tasks.runs.directory import RunDirectory, RunSummary
+from pixtrack.tasks.runs.opening import Cell
 
 logger = logging.getLogger("pixtrack")
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.errors import UserError
+from pixtrack.configs.errors import UserError
 
 PREFIX = "pixtrack-"
 _LOCK = ".in-use"

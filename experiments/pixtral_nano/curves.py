@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from configs.errors import UserError
-from tasks.tracking.extras import log_curves
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.tracking.extras import log_curves
 
 EXPERIMENT = "pixtral-nano training"
 

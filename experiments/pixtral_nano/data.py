@@ -31,10 +31,10 @@ from experiments.pixtral_nano.tokenizer import (
     Tokenizer,
     load,
 )
-from tasks.datasets.sample.canvas import PAPERS
-from tasks.datasets.sample.layouts import LAYOUTS
-from tasks.datasets.sample.page import Page, draw_page
-from tasks.datasets.sample.questions import UNANSWERABLE, Question, choose
+from pixtrack.tasks.datasets.sample.canvas import PAPERS
+from pixtrack.tasks.datasets.sample.layouts import LAYOUTS
+from pixtrack.tasks.datasets.sample.page import Page, draw_page
+from pixtrack.tasks.datasets.sample.questions import UNANSWERABLE, Question, choose
 
 PATCH = 16
 PATCHES, PREFIX, ROOM = 576, 608, 416

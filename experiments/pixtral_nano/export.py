@@ -14,9 +14,9 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from configs.errors import UserError
 from experiments.pixtral_nano.model import Pixtral, Shape
 from experiments.pixtral_nano.tokenizer import IMG, load
+from pixtrack.configs.errors import UserError
 
 
 def read_model(weights: Path, shape: Shape) -> Pixtral:

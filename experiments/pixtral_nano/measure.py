@@ -22,22 +22,22 @@ from typing import Literal
 import torch
 from PIL import Image
 
-from configs.loading import load_dataset, load_model, load_prompt
-from configs.schema import ModelConfig, Sampling
 from experiments.pixtral_nano.data import collate, pack
 from experiments.pixtral_nano.export import read_model
 from experiments.pixtral_nano.model import Pixtral, Shape
 from experiments.pixtral_nano.tokenizer import load
 from experiments.pixtral_nano.train import answers_right
-from tasks.datasets.rows import RawRow
-from tasks.inference.journal import read_answers
-from tasks.inference.opening import engine_spec
-from tasks.inference.plan import EngineSpec, Job
-from tasks.inference.process import EngineProcess
-from tasks.inference.requests import build_requests
-from tasks.records import Answer, Sample, to_json
-from tasks.runs import Interval
-from tasks.scoring.scored import ScoredRun, score_samples
+from pixtrack.configs.loading import load_dataset, load_model, load_prompt
+from pixtrack.configs.schema import ModelConfig, Sampling
+from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.inference.host.process import EngineProcess
+from pixtrack.tasks.records import Answer, Sample, to_json
+from pixtrack.tasks.runs.directory import Interval
+from pixtrack.tasks.runs.journal import read_answers
+from pixtrack.tasks.runs.opening import engine_spec
+from pixtrack.tasks.runs.protocol import EngineSpec, Job
+from pixtrack.tasks.runs.requests import build_requests
+from pixtrack.tasks.scoring.scored import ScoredRun, score_samples
 
 Control = Literal["page", "blank", "other"]
 CONTROLS: tuple[Control, ...] = ("page", "blank", "other")
@@ -202,7 +202,7 @@ def show(interval: Interval) -> str:
 
 def main() -> None:
     """The command."""
-    from tasks.datasets.sample import rows
+    from pixtrack.tasks.datasets.sample import rows
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

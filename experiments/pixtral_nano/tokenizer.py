@@ -18,8 +18,8 @@ import regex
 import tiktoken
 
 from experiments.pixtral_nano.prompts import READING, TEMPLATES
-from tasks.datasets.sample.page import draw_page
-from tasks.datasets.sample.questions import UNANSWERABLE
+from pixtrack.tasks.datasets.sample.page import draw_page
+from pixtrack.tasks.datasets.sample.questions import UNANSWERABLE
 
 BOS, EOS, BEGIN_INST, END_INST, IMG, PAD, IMG_BREAK, IMG_END = 1, 2, 3, 4, 10, 11, 12, 13
 """mistral_common's control tokens for version 3."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from configs.errors import UserError
+from pixtrack.configs.errors import UserError
 
 
 def report_broken(broken: Sequence[UserError]) -> None:

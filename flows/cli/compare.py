@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tasks.comparison import Comparison
-    from tasks.comparison.publish import Published
+    from pixtrack.tasks.comparison import Comparison
+    from pixtrack.tasks.comparison.publish import Published
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +66,7 @@ def register(app: typer.Typer) -> None:
 
         Example: `pixtrack compare pixtral-12b qwen2.5-vl-7b --dataset docvqa_val`
         """
-        from configs.errors import unknown_name
+        from pixtrack.configs.errors import unknown_name
 
         if failed not in ("drop", "zero"):
             raise unknown_name("policy for --failed", failed, ["drop", "zero"])
@@ -93,14 +93,14 @@ def run_comparison(
 
     from rich.console import Console
 
-    from configs.paths import home as data_home
-    from tasks.comparison import compare, resolve_runs
-    from tasks.comparison.publish import publish
-    from tasks.comparison.resolve import resolve_baseline
+    from pixtrack.configs.paths import home as data_home
+    from pixtrack.tasks.comparison import compare, resolve_runs
+    from pixtrack.tasks.comparison.publish import publish
+    from pixtrack.tasks.comparison.resolve import resolve_baseline
 
     home = data_home()
     if track:
-        from tasks.tracking import TrackingUnavailable, check_store
+        from pixtrack.tasks.tracking import TrackingUnavailable, check_store
 
         try:
             check_store()
@@ -147,8 +147,8 @@ def show(comparison: Comparison, published: Published, track: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tasks.comparison.table import difference_words, score_words
-    from tasks.comparison.verdict import p_words
+    from pixtrack.tasks.comparison.result_tables import difference_words, score_words
+    from pixtrack.tasks.comparison.verdict import p_words
 
     console = Console()
     console.print(Text(comparison.verdict, style="bold"))

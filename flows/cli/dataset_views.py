@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from configs.errors import UserError
-from configs.loading import load_all
-from configs.paths import Home, home
-from configs.schema import DatasetConfig
-from flows.progress import bar
-from tasks.datasets import load_prepared, prepare
-from tasks.datasets.adding import NewDataset, add_dataset
-from tasks.datasets.card import address, card
-from tasks.datasets.manifest import folder, read_manifest
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_all
+from pixtrack.configs.paths import Home, home
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.flows.bars import bar
+from pixtrack.tasks.datasets import load_prepared, prepare
+from pixtrack.tasks.datasets.adding import NewDataset, add_dataset
+from pixtrack.tasks.datasets.card import address, card
+from pixtrack.tasks.datasets.manifest import folder, read_manifest
 
 
 def print_json(data: Any) -> None:
@@ -209,7 +209,7 @@ def _print_published(console: Console, view: dict[str, Any]) -> None:
 
 def contact_sheet(config: DatasetConfig, count: int, out: Path) -> None:
     """Writes the picture; says on stderr where."""
-    from tasks.datasets.contact_sheet import write_contact_sheet
+    from pixtrack.tasks.datasets.contact_sheet import write_contact_sheet
 
     ready = load_prepared(config, home())
     if ready is None:

@@ -38,9 +38,9 @@ def list_datasets(as_json: JsonOption = False) -> None:
 
     Example: `pixtrack datasets list`
     """
-    from configs.paths import home
-    from flows.cli import dataset_views
-    from flows.cli.broken_files import report_broken
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.cli import dataset_views
+    from pixtrack.flows.cli.broken_files import report_broken
 
     rows, broken = dataset_views.overview(home())
     if as_json:
@@ -65,10 +65,10 @@ def show_dataset(
 
     Example: `pixtrack datasets show docvqa_val --samples 12 --out docvqa.png`
     """
-    from configs.loading import load_dataset
-    from configs.paths import home
-    from flows.cli import dataset_views
-    from tasks.datasets.card import card
+    from pixtrack.configs.loading import load_dataset
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.cli import dataset_views
+    from pixtrack.tasks.datasets.card import card
 
     config = load_dataset(name)
     view = card(config, home())
@@ -99,15 +99,15 @@ def prepare_dataset(
 
     Example: `pixtrack datasets prepare docvqa_val`
     """
-    from configs.errors import UserError
-    from configs.loading import load_dataset, sized
-    from configs.paths import home
-    from configs.schema import HubDataset
-    from flows.cli import dataset_views
+    from pixtrack.configs.errors import UserError
+    from pixtrack.configs.loading import load_dataset, sized
+    from pixtrack.configs.paths import home
+    from pixtrack.configs.schema import HubDataset
+    from pixtrack.flows.cli import dataset_views
 
     config = load_dataset(sized(name, size))
     if annotations is not None:
-        from tasks.datasets.pinned import keep
+        from pixtrack.tasks.datasets.pinned import keep
 
         if not isinstance(config.source, HubDataset):
             raise UserError(f"dataset {name} is not from the hub: --annotations does not apply")
@@ -154,11 +154,11 @@ def add_dataset(
 
     Example: `pixtrack datasets add invoices --qa-file qa.jsonl --img-folder scans/ --metric anls`
     """
-    from configs.errors import unknown_name
-    from configs.loading import load_prompt
-    from flows.cli import dataset_views
-    from tasks.datasets.adding import NewDataset
-    from tasks.scoring import METRICS
+    from pixtrack.configs.errors import unknown_name
+    from pixtrack.configs.loading import load_prompt
+    from pixtrack.flows.cli import dataset_views
+    from pixtrack.tasks.datasets.adding import NewDataset
+    from pixtrack.tasks.scoring import METRICS
 
     for chosen in [*(metric or []), *([headline] if headline else [])]:
         if chosen not in METRICS:

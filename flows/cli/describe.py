@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.engine_options import (
+from pixtrack.flows.cli.engine_options import (
     DataParallelOption,
     EngineOption,
     TensorParallelOption,
@@ -56,10 +56,10 @@ def describe_images(
     import json
     import sys
 
-    from configs.paths import home
-    from configs.schema import Sampling
-    from flows.cells import resolve_model
-    from flows.describe import describe
+    from pixtrack.configs.paths import home
+    from pixtrack.configs.schema import Sampling
+    from pixtrack.flows.cells import resolve_model
+    from pixtrack.flows.describe import describe
 
     config, reason = resolve_model(model, given_options(engine, tensor_parallel, data_parallel))
     if reason:

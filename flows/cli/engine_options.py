@@ -44,7 +44,7 @@ def given_options(
     """
     import yaml
 
-    from configs.errors import UserError
+    from pixtrack.configs.errors import UserError
 
     given: dict[str, Any] = {}
     for option in options or ():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.engine_options import (
+from pixtrack.flows.cli.engine_options import (
     DataParallelOption,
     EngineOption,
     TensorParallelOption,
@@ -16,9 +16,9 @@ from flows.cli.engine_options import (
 )
 
 if TYPE_CHECKING:
-    from configs.paths import Home
-    from configs.schema import ModelConfig
-    from tasks.inference.opening import Cell
+    from pixtrack.configs.paths import Home
+    from pixtrack.configs.schema import ModelConfig
+    from pixtrack.tasks.runs.opening import Cell
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +63,7 @@ def register(app: typer.Typer) -> None:
 
         Example: `pixtrack eval --dataset docvqa_val --model pixtral-12b --limit 200`
         """
-        from configs.loading import sized
+        from pixtrack.configs.loading import sized
 
         dataset = sized(dataset, size)
         given = given_options(engine, tensor_parallel, data_parallel)
@@ -81,11 +81,11 @@ def run_evaluation(
     timings: bool,
 ) -> None:
     """The command's body: starts the slow things side by side, runs the flow, shows the outcome."""
-    from configs.paths import home as data_home
-    from flows.cells import resolve_cell, resolve_model
-    from flows.local_prefect import LocalPrefect
-    from flows.session import flow_outcome, quiet_terminal, told_when_cancelled
-    from flows.timings import timed
+    from pixtrack.configs.paths import home as data_home
+    from pixtrack.flows.cells import resolve_cell, resolve_model
+    from pixtrack.flows.local_prefect import LocalPrefect
+    from pixtrack.flows.session import flow_outcome, quiet_terminal, told_when_cancelled
+    from pixtrack.flows.timings import timed
 
     home = data_home()
     with timed("configuration"):
@@ -99,14 +99,14 @@ def run_evaluation(
     try:
         prefect.start()
         with timed("tracking store"):
-            from tasks.tracking import check_store, preload
+            from pixtrack.tasks.tracking import check_store, preload
 
             check_store()
         with timed("engine started early"):
             _start_engine(config, cell, home, model_dir)
         with timed("imports"):
             preload()
-            from flows.evaluate import evaluate
+            from pixtrack.flows.evaluate import evaluate
         with timed("Prefect's server"):
             prefect.wait()
         with told_when_cancelled(), prefect.without_heartbeats():
@@ -123,7 +123,7 @@ def run_evaluation(
         summary = flow_outcome(state)
     finally:
         with timed("closing"):
-            from flows.engines import close_early
+            from pixtrack.flows.engines import close_early
 
             close_early()
             prefect.stop(flow_run_id)
@@ -132,10 +132,10 @@ def run_evaluation(
 
 def _start_engine(config: ModelConfig, cell: Cell, home: Home, model_dir: Path | None) -> None:
     """Starts the engine at once where its files are here and a question may be unanswered."""
-    from flows.engines import engine_facts, start_early
-    from tasks.datasets import load_prepared
-    from tasks.download import fetch_model, local_files, model_identity
-    from tasks.inference.opening import everything_answered, identity_of
+    from pixtrack.flows.engines import engine_facts, start_early
+    from pixtrack.tasks.datasets import load_prepared
+    from pixtrack.tasks.download import fetch_model, local_files, model_identity
+    from pixtrack.tasks.runs.opening import everything_answered, identity_of
 
     files = local_files(config, home, model_dir)
     if files is None and config.source.kind == "generated":
@@ -156,9 +156,9 @@ def _show(data: dict[str, Any], as_json: bool, timings: bool) -> None:
 
     from rich.console import Console
 
-    from flows.report import print_summary, print_where
-    from flows.timings import print_timings
-    from tasks.runs import RunSummary
+    from pixtrack.flows.report import print_summary, print_where
+    from pixtrack.flows.timings import print_timings
+    from pixtrack.tasks.runs.directory import RunSummary
 
     not_logged = data.pop("not_logged", "")
     summary = RunSummary.model_validate(data)

@@ -8,9 +8,9 @@ import sys
 
 import typer
 
-from configs.errors import UserError
-from flows.cli import compare, datasets, models, runs, score, study, tokens
-from flows.cli import eval as evaluate
+from pixtrack.configs.errors import UserError
+from pixtrack.flows.cli import compare, datasets, models, runs, score, study, tokens
+from pixtrack.flows.cli import eval as evaluate
 
 app = typer.Typer(
     name="pixtrack",

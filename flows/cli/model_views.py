@@ -13,12 +13,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from configs.errors import UserError
-from configs.loading import load_all, load_model
-from configs.paths import Home, config_dir
-from configs.schema import EndpointModel, ModelConfig
-from tasks.download import local_files, model_directory, read_manifest
-from tasks.environment import Check, MemoryPlan, detect, plan_for_model
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_all, load_model
+from pixtrack.configs.paths import Home, config_dir
+from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.tasks.download import local_files, model_directory, read_manifest
+from pixtrack.tasks.environment import Check, MemoryPlan, detect, plan_for_model
 
 STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 

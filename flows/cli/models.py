@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import describe
-from flows.cli.engine_options import (
+from pixtrack.flows.cli import describe
+from pixtrack.flows.cli.engine_options import (
     DataParallelOption,
     EngineOption,
     TensorParallelOption,
@@ -51,9 +51,9 @@ def list_models(as_json: JsonOption = False) -> None:
 
     Example: `pixtrack models list`
     """
-    from configs.paths import home
-    from flows.cli import model_views
-    from flows.cli.broken_files import report_broken
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.cli import model_views
+    from pixtrack.flows.cli.broken_files import report_broken
 
     rows, broken = model_views.overview(home())
     if as_json:
@@ -72,9 +72,9 @@ def show_model(
 
     Example: `pixtrack models show pixtral-12b`
     """
-    from configs.loading import load_model
-    from configs.paths import home
-    from flows.cli import model_views
+    from pixtrack.configs.loading import load_model
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.cli import model_views
 
     view = model_views.card(load_model(name), home(), model_dir)
     if as_json:
@@ -95,8 +95,8 @@ def comparison_table(
 
     Example: `pixtrack models table pixtral-12b llava-onevision qwen2.5-vl-7b --markdown`
     """
-    from flows.cli import model_views
-    from flows.cli.broken_files import report_broken
+    from pixtrack.flows.cli import model_views
+    from pixtrack.flows.cli.broken_files import report_broken
 
     table, broken = model_views.comparison(names or [])
     if as_json:
@@ -116,11 +116,11 @@ def verify(
 
     Example: `pixtrack models verify pixtral-12b`
     """
-    from configs.loading import load_model
-    from configs.paths import home
-    from configs.schema import HubModel
-    from flows.cli.download_bar import download_bar
-    from tasks.download import verify_model
+    from pixtrack.configs.loading import load_model
+    from pixtrack.configs.paths import home
+    from pixtrack.configs.schema import HubModel
+    from pixtrack.flows.cli.download_bar import download_bar
+    from pixtrack.tasks.download import verify_model
 
     config = load_model(model)
     with download_bar(f"verify {config.name}") as progress:
@@ -163,11 +163,11 @@ def download(
 
     Example: `pixtrack download pixtral-12b`
     """
-    from configs.errors import UserError
-    from configs.loading import load_model
-    from configs.paths import home
-    from flows.cli.download_bar import download_bar
-    from tasks.download import fetch_model, read_manifest
+    from pixtrack.configs.errors import UserError
+    from pixtrack.configs.loading import load_model
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.cli.download_bar import download_bar
+    from pixtrack.tasks.download import fetch_model, read_manifest
 
     if source not in (None, "huggingface", "modelscope"):
         raise UserError(f"--from {source}: use huggingface or modelscope")
@@ -209,11 +209,11 @@ def check(
 
     Example: `pixtrack check --model pixtral-12b`
     """
-    from configs.errors import UserError
-    from configs.paths import home
-    from flows.cells import resolve_model
-    from flows.cli import model_views
-    from tasks.environment import check_machine, worst
+    from pixtrack.configs.errors import UserError
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.cells import resolve_model
+    from pixtrack.flows.cli import model_views
+    from pixtrack.tasks.environment import check_machine, worst
 
     if model_dir is not None and model is None:
         raise UserError("--model-dir says where a model's files are: name it with --model")

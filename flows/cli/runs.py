@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from configs.paths import Home
-    from tasks.comparison.resolve import StoredRun
-    from tasks.runs import RunSummary
+    from pixtrack.configs.paths import Home
+    from pixtrack.tasks.comparison.resolve import StoredRun
+    from pixtrack.tasks.runs.directory import RunSummary
 
 RUN_HELP = "A run's name, MLflow id, fingerprint (6+ characters), model@dataset, latest, or a path."
 JSON_HELP = "Print JSON and nothing else."
@@ -19,7 +19,7 @@ JSON_HELP = "Print JSON and nothing else."
 
 def register(app: typer.Typer) -> None:
     """Adds `runs`, `errors`, `rescore`, `sync`, `import` and `ui`."""
-    from flows.cli import ui
+    from pixtrack.flows.cli import ui
 
     app.add_typer(_runs_app(), name="runs")
     app.command("errors")(errors)
@@ -67,9 +67,9 @@ def list_runs(
     """
     if context.invoked_subcommand:
         return
-    from configs.paths import home
-    from flows.listing import as_json as json_text
-    from flows.listing import run_rows
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.listing import as_json as json_text
+    from pixtrack.flows.listing import run_rows
 
     where = {"model": model, "dataset": dataset, "prompt": prompt, "status": status}
     rows = run_rows(home(), where=where, sort=sort, reverse=reverse)
@@ -129,10 +129,10 @@ def show_run(
 
     Example: `pixtrack runs show pixtral-12b@docvqa_val`
     """
-    from configs.paths import home
-    from flows.listing import as_json as json_text
-    from flows.listing import run_details
-    from tasks.comparison import resolve_run
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.listing import as_json as json_text
+    from pixtrack.flows.listing import run_details
+    from pixtrack.tasks.comparison import resolve_run
 
     found = resolve_run(run, home())
     if as_json:
@@ -144,9 +144,9 @@ def show_run(
 def _print_run(run: StoredRun) -> None:
     from rich.console import Console
 
-    from flows.report import print_summary
-    from tasks.tracking import links
-    from tasks.tracking.content import RunContent, params
+    from pixtrack.flows.report import print_summary
+    from pixtrack.tasks.tracking import links
+    from pixtrack.tasks.tracking.content import RunContent, params
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     record, summary = run.record, run.directory.read_summary()
@@ -194,10 +194,10 @@ def errors(
 
     Example: `pixtrack errors latest --only truncated -n 5`
     """
-    from configs.paths import home
-    from flows.listing import as_json as json_text
-    from flows.listing import worst_answers
-    from tasks.comparison import resolve_run
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.listing import as_json as json_text
+    from pixtrack.flows.listing import worst_answers
+    from pixtrack.tasks.comparison import resolve_run
 
     found = resolve_run(run, home(), scored=True)
     worst = worst_answers(found, home(), metric=metric, count=count, only=only or ())
@@ -236,11 +236,11 @@ def rescore_command(
 
     Example: `pixtrack rescore pixtral-12b@docvqa_val --metric mistral_evals`
     """
-    from configs.paths import home
-    from flows.rescoring import rescore
-    from tasks.comparison import resolve_run
-    from tasks.runs import held
-    from tasks.tracking import check_store
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.rescoring import rescore
+    from pixtrack.tasks.comparison import resolve_run
+    from pixtrack.tasks.runs.directory import held
+    from pixtrack.tasks.tracking import check_store
 
     check_store()
     found = resolve_run(run, home(), scored=True)
@@ -275,7 +275,7 @@ def _print_changes(name: str, before: RunSummary, now: RunSummary) -> None:
 
 def _log(run: StoredRun, home: Home) -> str:
     """Logs the run to MLflow; why not, where the store is away."""
-    from tasks.tracking import TrackingUnavailable, log_run
+    from pixtrack.tasks.tracking import TrackingUnavailable, log_run
 
     try:
         log_run(run.directory, home.images)
@@ -294,10 +294,10 @@ def sync_command(
 
     Example: `pixtrack sync`
     """
-    from configs.paths import home
-    from flows.listing import as_json as json_text
-    from tasks.comparison import resolve_run, stored_runs
-    from tasks.tracking import Synced, check_store, shown_uri, sync, tracking_uri
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.listing import as_json as json_text
+    from pixtrack.tasks.comparison import resolve_run, stored_runs
+    from pixtrack.tasks.tracking import Synced, check_store, shown_uri, sync, tracking_uri
 
     check_store()
     chosen = [resolve_run(one, home()) for one in runs] if runs else stored_runs(home())
@@ -342,12 +342,12 @@ def import_command(
     """
     from rich.console import Console
 
-    from configs.paths import home
-    from flows.importing import import_predictions
-    from flows.report import print_summary
-    from tasks.comparison import resolve_run
-    from tasks.runs import held
-    from tasks.tracking import check_store
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.importing import import_predictions
+    from pixtrack.flows.report import print_summary
+    from pixtrack.tasks.comparison import resolve_run
+    from pixtrack.tasks.runs.directory import held
+    from pixtrack.tasks.tracking import check_store
 
     check_store()
     made = import_predictions(file, model, dataset, home(), annotations, prompt)

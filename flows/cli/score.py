@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
         Example: `pixtrack score --dataset docvqa_val --predictions preds.jsonl --annotations
         val.jsonl --out scores/`
         """
-        from flows.scoring import score_file
+        from pixtrack.flows.scoring import score_file
 
         summary = score_file(dataset, predictions, out, annotations, prompt, metric or ())
         if as_json:

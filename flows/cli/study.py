@@ -24,11 +24,11 @@ def register(app: typer.Typer) -> None:
 
         Example: `pixtrack study experiments/sample_models.yaml`
         """
-        from configs.paths import home as data_home
-        from flows.cells import check_study
-        from flows.local_prefect import LocalPrefect
-        from flows.session import flow_outcome, quiet_terminal, told_when_cancelled
-        from flows.timings import timed
+        from pixtrack.configs.paths import home as data_home
+        from pixtrack.flows.cells import check_study
+        from pixtrack.flows.local_prefect import LocalPrefect
+        from pixtrack.flows.session import flow_outcome, quiet_terminal, told_when_cancelled
+        from pixtrack.flows.timings import timed
 
         with timed("configuration"):
             check_study(path)
@@ -38,12 +38,12 @@ def register(app: typer.Typer) -> None:
         try:
             prefect.start()
             with timed("tracking store"):
-                from tasks.tracking import check_store, preload
+                from pixtrack.tasks.tracking import check_store, preload
 
                 check_store()
             with timed("imports"):
                 preload()
-                from flows.study import study
+                from pixtrack.flows.study import study
             with timed("Prefect's server"):
                 prefect.wait()
             with told_when_cancelled(), prefect.without_heartbeats():
@@ -64,7 +64,7 @@ def show(outcome: dict[str, Any], as_json: bool, timings: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from flows.timings import print_timings
+    from pixtrack.flows.timings import print_timings
 
     if as_json:
         print(json.dumps(outcome, ensure_ascii=False))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from configs.schema import ModelConfig
-    from tasks.inference.prompts.base import PromptBuilder
+    from pixtrack.configs.schema import ModelConfig
+    from pixtrack.tasks.inference.prompts.base import PromptBuilder
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def tokens(
 
     Example: `pixtrack tokens --text "What is the total?" --image invoice.png`
     """
-    from configs.errors import UserError
+    from pixtrack.configs.errors import UserError
 
     if (text is None) == (dataset is None):
         raise UserError("tokens: give either --text (with --image) or --dataset (with --model)")
@@ -78,11 +78,11 @@ def _show_prompt(
 ) -> None:
     import json
 
-    from configs.errors import UserError
-    from configs.loading import load_model
-    from tasks.images import BadImage, load_image
-    from tasks.inference.engines.base import RequestRefused
-    from tasks.records import ImageRef, Request
+    from pixtrack.configs.errors import UserError
+    from pixtrack.configs.loading import load_model
+    from pixtrack.tasks.images import BadImage, load_image
+    from pixtrack.tasks.inference.engines.base import RequestRefused
+    from pixtrack.tasks.records import ImageRef, Request
 
     refs = []
     for path in images:
@@ -92,7 +92,7 @@ def _show_prompt(
             raise UserError(f"{path}: {error}") from None
         refs.append(ImageRef("", str(path), width, height))
     if model is None:
-        from tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
+        from pixtrack.tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
 
         builder: Any = MistralPrompts(Path(), max(1, len(refs)), pixtral_tokenizer_file())
         named = f"Pixtral's tokenizer in mistral_common ({pixtral_tokenizer_file().name})"
@@ -151,13 +151,13 @@ def _count_dataset(
 ) -> None:
     import json
 
-    from configs.errors import UserError
-    from configs.loading import load_dataset, load_model, load_prompt
-    from configs.paths import home
-    from tasks.datasets import prepare
-    from tasks.environment.memory import plan_for_model
-    from tasks.inference.requests import build_requests
-    from tasks.inference.tokens import count_tokens, estimated_seconds
+    from pixtrack.configs.errors import UserError
+    from pixtrack.configs.loading import load_dataset, load_model, load_prompt
+    from pixtrack.configs.paths import home
+    from pixtrack.tasks.datasets import prepare
+    from pixtrack.tasks.environment.memory import plan_for_model
+    from pixtrack.tasks.inference.tokens import count_tokens, estimated_seconds
+    from pixtrack.tasks.runs.requests import build_requests
 
     config = load_model(model)
     data = load_dataset(dataset)
@@ -254,9 +254,9 @@ def _duration(seconds: float) -> str:
 
 def _files(config: ModelConfig, model_dir: Path | None) -> Path | None:
     """The model's files, where that takes no download."""
-    from configs.paths import home
-    from configs.schema import GeneratedModel, LocalModel
-    from tasks.download import fetch_model
+    from pixtrack.configs.paths import home
+    from pixtrack.configs.schema import GeneratedModel, LocalModel
+    from pixtrack.tasks.download import fetch_model
 
     if model_dir is not None or isinstance(config.source, (GeneratedModel, LocalModel)):
         return fetch_model(config, home(), model_dir)
@@ -266,8 +266,8 @@ def _files(config: ModelConfig, model_dir: Path | None) -> Path | None:
 
 def _builder(config: ModelConfig, model_dir: Path | None) -> tuple[PromptBuilder, str]:
     """The model's prompt builder, and what counts in words; its weights are not needed."""
-    from configs.errors import UserError
-    from tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
+    from pixtrack.configs.errors import UserError
+    from pixtrack.tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
 
     if config.format == "endpoint":
         raise UserError(
@@ -289,8 +289,8 @@ def _builder(config: ModelConfig, model_dir: Path | None) -> tuple[PromptBuilder
             f"{config.name}: its tokenizer is not here: `pixtrack download {config.name}` first, or "
             "name its files with --model-dir"
         )
-    from tasks.inference.prompts.hf import HfPrompts
-    from tasks.inference.startup import torch_companions
+    from pixtrack.tasks.inference.host.startup import torch_companions
+    from pixtrack.tasks.inference.prompts.hf import HfPrompts
 
     torch_companions.install()  # transformers' processors import torchvision
     trust = bool(config.engine.get("trust_remote_code", False))
@@ -298,7 +298,7 @@ def _builder(config: ModelConfig, model_dir: Path | None) -> tuple[PromptBuilder
 
 
 def _arithmetic(config: ModelConfig, model_dir: Path | None) -> Any:
-    from tasks.inference.arithmetic import Arithmetic
+    from pixtrack.tasks.inference.arithmetic import Arithmetic
 
     folder = _files(config, model_dir)
     if folder is not None and (folder / "params.json").is_file():

@@ -37,11 +37,11 @@ def ui(
     import contextlib
     import time
 
-    from configs.paths import home
-    from flows.session import quiet_terminal
-    from tasks.tracking import check_store, tracking_uri
-    from tasks.tracking.server import free_port, serve
-    from tasks.tracking.store import is_server
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.session import quiet_terminal
+    from pixtrack.tasks.tracking import check_store, tracking_uri
+    from pixtrack.tasks.tracking.connection import is_server
+    from pixtrack.tasks.tracking.server import free_port, serve
 
     quiet_terminal()
     uri = tracking_uri()
@@ -74,8 +74,8 @@ def ui(
 
 
 def _print_links() -> None:
-    from tasks.tracking import experiments
-    from tasks.tracking.links import ui_address
+    from pixtrack.tasks.tracking import experiments
+    from pixtrack.tasks.tracking.links import ui_address
 
     found = experiments()
     if not found:
@@ -90,9 +90,9 @@ def _print_links() -> None:
 
 def _prefect(servers: ExitStack, port: int, log: Path) -> list[Popen[bytes]]:
     """Prefect's server with its interface, on the database that `pixtrack eval` writes to."""
-    from configs.paths import home
-    from flows.local_prefect import QUIET, uses_own_server
-    from tasks.tracking.server import free_port, served
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.local_prefect import QUIET, uses_own_server
+    from pixtrack.tasks.tracking.server import free_port, served
 
     if not uses_own_server():
         where = os.environ.get("PREFECT_API_URL", "the server of your Prefect profile")

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from configs.errors import UserError
-from tasks.comparison.load import LoadedRun
-from tasks.comparison.result import FailedPolicy
-from tasks.scoring.scored import image_codes
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.comparison.load import LoadedRun
+from pixtrack.tasks.comparison.result import FailedPolicy
+from pixtrack.tasks.scoring.scored import image_codes
 
 QUESTION_COLUMNS = (
     "index",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from configs.errors import unknown_name
-from tasks.comparison.load import LoadedRun
-from tasks.runs import RunDirectory
+from pixtrack.configs.errors import unknown_name
+from pixtrack.tasks.comparison.load import LoadedRun
+from pixtrack.tasks.runs.directory import RunDirectory
 
 
 @dataclass(frozen=True)

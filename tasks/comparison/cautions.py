@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tasks.comparison.load import LoadedRun
-from tasks.comparison.verdict import listed
+from pixtrack.tasks.comparison.load import LoadedRun
+from pixtrack.tasks.comparison.verdict import listed
 
 MANY_CUT_OFF = 0.05
 """Share of answers cut off at the output limit from which a reader is warned."""

@@ -15,31 +15,36 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import UserError
-from tasks.comparison import statistics
-from tasks.comparison.align import Aligned, Scores, align, effective_scores, failed_rows
-from tasks.comparison.baseline import Baseline, baselines
-from tasks.comparison.breakdowns import breakdowns
-from tasks.comparison.cautions import cautions, few_images
-from tasks.comparison.compatibility import (
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.comparison import statistics
+from pixtrack.tasks.comparison.align import Aligned, Scores, align, effective_scores, failed_rows
+from pixtrack.tasks.comparison.baseline import Baseline, baselines
+from pixtrack.tasks.comparison.cautions import cautions, few_images
+from pixtrack.tasks.comparison.compatibility import (
     check_allowed,
     check_metric,
     check_questions,
     differences_between,
     opponents,
 )
-from tasks.comparison.labels import labels_of, one_model
-from tasks.comparison.leaderboard import dataset_title, metric_title, published_scores, run_row
-from tasks.comparison.load import LoadedRun, load_run
-from tasks.comparison.result import (
+from pixtrack.tasks.comparison.group_differences import breakdowns
+from pixtrack.tasks.comparison.labels import labels_of, one_model
+from pixtrack.tasks.comparison.load import LoadedRun, load_run
+from pixtrack.tasks.comparison.result import (
     Comparison,
     DatasetComparison,
     Difference,
     FailedPolicy,
     Questions,
 )
-from tasks.comparison.verdict import outcome_of, overall, sentence
-from tasks.runs import RunDirectory
+from pixtrack.tasks.comparison.standings import (
+    dataset_title,
+    metric_title,
+    published_scores,
+    run_row,
+)
+from pixtrack.tasks.comparison.verdict import outcome_of, overall, sentence
+from pixtrack.tasks.runs.directory import RunDirectory
 
 Progress = Callable[[str], None]
 

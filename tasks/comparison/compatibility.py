@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from configs.errors import UserError, unknown_name
-from tasks.comparison.load import LoadedRun
+from pixtrack.configs.errors import UserError, unknown_name
+from pixtrack.tasks.comparison.load import LoadedRun
 
 MISMATCHES = ("prompt", "questions", "metric")
 """What --allow lets through."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from tasks.comparison.load import LoadedRun
+from pixtrack.tasks.comparison.load import LoadedRun
 
 _FORMS: tuple[Callable[[LoadedRun], str], ...] = (
     lambda run: run.title,

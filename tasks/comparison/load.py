@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from configs.errors import UserError
-from tasks.runs import RunDirectory, RunRecord, RunSummary
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 
 COLUMNS = (
     "index",

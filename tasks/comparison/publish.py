@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.paths import Home
-from tasks.comparison.report import PAGE_BYTES, Written, write
-from tasks.comparison.result import Comparison
-from tasks.comparison.table import headline_markdown
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.comparison.report import PAGE_BYTES, Written, write
+from pixtrack.tasks.comparison.result import Comparison
+from pixtrack.tasks.comparison.result_tables import headline_markdown
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ def publish(
     written = write(comparison, folder, home.images, page_bytes=page_bytes)
     if not track:
         return Published(written, "", "tracking is off")
-    from tasks.tracking import TrackingUnavailable, log_comparison  # MLflow takes seconds to import
+    from pixtrack.tasks.tracking import (  # MLflow takes seconds to import
+        TrackingUnavailable,
+        log_comparison,
+    )
 
     try:
         link = log_comparison(

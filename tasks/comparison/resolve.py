@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.errors import UserError
-from configs.loading import load_dataset
-from configs.paths import Home
-from tasks.runs import RunDirectory, RunRecord
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.runs.directory import RunDirectory, RunRecord
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from tasks.runs import Interval
+from pixtrack.tasks.runs.directory import Interval
 
 FailedPolicy = Literal["drop", "zero"]
 Outcome = Literal["better", "worse", "not shown", "identical", "not comparable"]

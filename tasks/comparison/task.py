@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from configs.paths import Home
-from configs.schema import StudyConfig
-from tasks.comparison.compare import compare
-from tasks.comparison.publish import note, publish
-from tasks.prefecting import step
-from tasks.runs import RunDirectory
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import StudyConfig
+from pixtrack.tasks.comparison.compare import compare
+from pixtrack.tasks.comparison.publish import note, publish
+from pixtrack.tasks.prefecting import step
+from pixtrack.tasks.runs.directory import RunDirectory
 
 
 @step("compare runs")

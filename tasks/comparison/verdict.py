@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.comparison.result import DatasetComparison, Difference, Outcome
-from tasks.comparison.statistics import ALPHA
+from pixtrack.tasks.comparison.result import DatasetComparison, Difference, Outcome
+from pixtrack.tasks.comparison.statistics import ALPHA
 
 
 def signed(points: float) -> str:

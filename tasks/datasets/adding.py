@@ -13,20 +13,20 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.errors import UserError
-from configs.loading import load_dataset, names
-from configs.paths import config_dir
-from configs.schema import AnnotationDataset, DatasetConfig
-from tasks.datasets.annotations import (
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset, names
+from pixtrack.configs.paths import config_dir
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
+from pixtrack.tasks.datasets.annotations import (
     COLUMNS,
     AnnotationSource,
     columns_of,
     file_sha256,
 )
-from tasks.datasets.checks import row_problem
-from tasks.datasets.rows import RawRow
-from tasks.images import BadImage, inspect_image
-from tasks.runs import write_atomically
+from pixtrack.tasks.datasets.checks import row_problem
+from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.images import BadImage, inspect_image
+from pixtrack.tasks.runs.directory import write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 METRIC_OF_FORMAT = {"plain": "anls", "vqa": "vqa_accuracy", "chartqapro": "chartqapro"}

@@ -10,8 +10,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tasks.datasets.rows import RawRow
-from tasks.records import Sample
+from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.records import Sample
 
 
 @dataclass(frozen=True)

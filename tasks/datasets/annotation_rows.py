@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from configs.errors import UserError
-from configs.schema import AnnotationDataset, DatasetConfig
-from tasks.datasets.annotations import columns_of, read_records
-from tasks.datasets.fields import to_row
-from tasks.records import Sample
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
+from pixtrack.tasks.datasets.annotations import columns_of, read_records
+from pixtrack.tasks.datasets.fields import to_row
+from pixtrack.tasks.records import Sample
 
 
 def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:

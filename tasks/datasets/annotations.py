@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from configs.schema import AnnotationDataset, DatasetConfig
-from tasks.datasets.fields import FIELDS, to_row
-from tasks.datasets.manifest import local
-from tasks.datasets.rows import Batch, RawRow
-from tasks.images import BadImage
-from tasks.records import Sample
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
+from pixtrack.tasks.datasets.fields import FIELDS, to_row
+from pixtrack.tasks.datasets.manifest import local
+from pixtrack.tasks.datasets.rows import Batch, RawRow
+from pixtrack.tasks.images import BadImage
+from pixtrack.tasks.records import Sample
 
 COLUMNS = {
     "question": "question",

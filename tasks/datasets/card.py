@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from configs.loading import load_all
-from configs.paths import Home
-from configs.schema import DatasetConfig, HubDataset, PromptConfig
-from tasks.datasets.manifest import folder, read_manifest
-from tasks.datasets.preparation import load_prepared
-from tasks.records import Sample
+from pixtrack.configs.loading import load_all
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig, HubDataset, PromptConfig
+from pixtrack.tasks.datasets.manifest import folder, read_manifest
+from pixtrack.tasks.datasets.preparation import load_prepared
+from pixtrack.tasks.records import Sample
 
 
 def card(config: DatasetConfig, home: Home) -> dict[str, Any]:

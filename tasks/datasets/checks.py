@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.datasets.rows import RawRow
+from pixtrack.tasks.datasets.rows import RawRow
 
 
 def row_problem(row: RawRow, image: object | str | None) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.images import BadImage, load_image
-from tasks.records import PreparedDataset, Sample
+from pixtrack.tasks.images import BadImage, load_image
+from pixtrack.tasks.records import PreparedDataset, Sample
 
 CELL_WIDTH, PICTURE_HEIGHT, MARGIN, LINE = 460, 440, 14, 22
 GREY, BLACK, GREEN, RED = "#777777", "#111111", "#0a6b2d", "#b00020"

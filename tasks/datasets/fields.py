@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.datasets.rows import RawRow
-from tasks.records import Turn
+from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.records import Turn
 
 FIELDS = {
     "question": "what is asked; a list of turns in row_format chartqapro",

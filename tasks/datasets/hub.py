@@ -26,9 +26,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
-from configs.errors import UserError
-from tasks.datasets.annotations import file_sha256
-from tasks.transfer import RemoteFile
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.transfer import RemoteFile
 
 T = TypeVar("T")
 
@@ -188,7 +188,7 @@ class DatasetRepo:
             " read access"
         )
 
-    # What tasks.transfer.download needs of a source.
+    # What pixtrack.tasks.transfer.download needs of a source.
 
     def url(self, path: str) -> str:
         """Where a file's content is."""

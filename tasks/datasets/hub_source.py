@@ -13,18 +13,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import DatasetConfig, HubDataset
-from tasks.datasets.alignment import align
-from tasks.datasets.annotations import file_sha256
-from tasks.datasets.fields import FIELDS, REQUIRED, to_row
-from tasks.datasets.hub import DatasetRepo, cached_files, offline
-from tasks.datasets.manifest import folder
-from tasks.datasets.pinned import Unavailable, annotation_file, annotation_rows
-from tasks.datasets.rows import Batch, BytesCallback, RawRow
-from tasks.datasets.shards import HubShards, LocalShards, Shards
-from tasks.records import Sample
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig, HubDataset
+from pixtrack.tasks.datasets.alignment import align
+from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.datasets.fields import FIELDS, REQUIRED, to_row
+from pixtrack.tasks.datasets.hub import DatasetRepo, cached_files, offline
+from pixtrack.tasks.datasets.manifest import folder
+from pixtrack.tasks.datasets.pinned import Unavailable, annotation_file, annotation_rows
+from pixtrack.tasks.datasets.rows import Batch, BytesCallback, RawRow
+from pixtrack.tasks.datasets.shards import HubShards, LocalShards, Shards
+from pixtrack.tasks.records import Sample
 
 log = logging.getLogger(__name__)
 

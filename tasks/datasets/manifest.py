@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from configs.paths import Home, config_dir
-from configs.schema import AnnotationDataset, DatasetConfig, SampleDataset
+from pixtrack.configs.paths import Home, config_dir
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, SampleDataset
 
 FORMAT = 1
 """Raised when the same source and configuration are prepared into different samples."""
@@ -44,7 +44,7 @@ def settings(config: DatasetConfig) -> dict[str, Any]:
     source = config.source
     described = source.model_dump(mode="json")
     if isinstance(source, SampleDataset):
-        from tasks.datasets.sample import GENERATOR_VERSION
+        from pixtrack.tasks.datasets.sample import GENERATOR_VERSION
 
         described["generator_version"] = GENERATOR_VERSION
     if isinstance(source, AnnotationDataset):

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import httpx
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import DatasetConfig, HubDataset
-from tasks.datasets.annotations import COLUMNS, file_sha256, read_records
-from tasks.datasets.fields import to_row
-from tasks.datasets.hub import ATTEMPTS, DatasetRepo, offline, wait_seconds
-from tasks.datasets.rows import RawRow
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig, HubDataset
+from pixtrack.tasks.datasets.annotations import COLUMNS, file_sha256, read_records
+from pixtrack.tasks.datasets.fields import to_row
+from pixtrack.tasks.datasets.hub import ATTEMPTS, DatasetRepo, offline, wait_seconds
+from pixtrack.tasks.datasets.rows import RawRow
 
 MAX_BYTES = 100_000_000
 
@@ -103,7 +103,7 @@ def _place(home: Home, source: HubDataset) -> Path:
 
 
 def _from_hub(source: HubDataset, folder: Path) -> Path | None:
-    from tasks.transfer.download import download_files
+    from pixtrack.tasks.transfer.download import download_files
 
     if not source.annotations_repo:
         return None

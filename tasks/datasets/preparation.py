@@ -22,19 +22,24 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import DatasetConfig
-from tasks.datasets.checks import row_problem
-from tasks.datasets.manifest import Manifest, folder, read_manifest, settings
-from tasks.datasets.progress import Progress
-from tasks.datasets.rows import BytesCallback, RawRow, Source
-from tasks.datasets.sources import input_stamp, open_source
-from tasks.datasets.store import ImageStore, StoredImage
-from tasks.datasets.table import gold_digest, question_digest, read_samples, write_samples
-from tasks.images import BadImage
-from tasks.records import PreparedDataset, Sample
-from tasks.runs import write_atomically
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.datasets.checks import row_problem
+from pixtrack.tasks.datasets.image_store import ImageStore, StoredImage
+from pixtrack.tasks.datasets.manifest import Manifest, folder, read_manifest, settings
+from pixtrack.tasks.datasets.preparation_journal import Progress
+from pixtrack.tasks.datasets.rows import BytesCallback, RawRow, Source
+from pixtrack.tasks.datasets.samples_file import (
+    gold_digest,
+    question_digest,
+    read_samples,
+    write_samples,
+)
+from pixtrack.tasks.datasets.sources import input_stamp, open_source
+from pixtrack.tasks.images import BadImage
+from pixtrack.tasks.records import PreparedDataset, Sample
+from pixtrack.tasks.runs.directory import write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.records import Sample, Turn
+from pixtrack.tasks.records import Sample, Turn
 
 
 @dataclass(frozen=True, slots=True)

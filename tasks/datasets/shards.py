@@ -12,10 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from tasks.datasets.annotations import file_sha256
-from tasks.datasets.hub import DatasetRepo, cached_file
-from tasks.datasets.rows import BytesCallback
-from tasks.transfer import RemoteFile, human
+from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.datasets.hub import DatasetRepo, cached_file
+from pixtrack.tasks.datasets.rows import BytesCallback
+from pixtrack.tasks.transfer import RemoteFile, human
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class HubShards:
             self._jobs[number] = self._pool.submit(self._fetch, self._files[number])
 
     def _fetch(self, file: RemoteFile) -> Path:
-        from tasks.transfer.download import download_files, require_space
+        from pixtrack.tasks.transfer.download import download_files, require_space
 
         cached = cached_file(self._repo.name, self._repo.commit, file)
         if cached is not None:

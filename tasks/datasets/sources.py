@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from configs.paths import Home
-from configs.schema import AnnotationDataset, DatasetConfig, HubDataset, SampleDataset
-from tasks.datasets.rows import Batch, BytesCallback, RawRow, Source
-from tasks.records import Sample
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, HubDataset, SampleDataset
+from pixtrack.tasks.datasets.rows import Batch, BytesCallback, RawRow, Source
+from pixtrack.tasks.records import Sample
 
 BATCH_ROWS = 32
 BATCH_BYTES = 64 * 2**20
@@ -19,11 +19,11 @@ def open_source(config: DatasetConfig, home: Home, on_bytes: BytesCallback | Non
     # Imported on use: the hub's client takes half a second that the others need not wait.
     source = config.source
     if isinstance(source, HubDataset):
-        from tasks.datasets.hub_source import HubSource
+        from pixtrack.tasks.datasets.hub_source import HubSource
 
         return HubSource(config, source, home, on_bytes)
     if isinstance(source, AnnotationDataset):
-        from tasks.datasets.annotations import AnnotationSource
+        from pixtrack.tasks.datasets.annotations import AnnotationSource
 
         return AnnotationSource(config, source)
     return SampleSource(source)
@@ -35,7 +35,7 @@ def input_stamp(config: DatasetConfig, described: dict[str, Any]) -> str | None:
     `described` is the identity that the source had when it was prepared.
     """
     if isinstance(config.source, AnnotationDataset):
-        from tasks.datasets.annotations import stamp
+        from pixtrack.tasks.datasets.annotations import stamp
 
         return stamp(config.source, described)
     return None
@@ -51,7 +51,7 @@ class SampleSource:
 
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
         """All rows; the generator draws those before the cursor again, which costs little."""
-        from tasks.datasets.sample import rows
+        from pixtrack.tasks.datasets.sample import rows
 
         start = cursor["next"] if cursor else 0
         for batch in gather(rows(self._source.images, self._source.seed)):

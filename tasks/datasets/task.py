@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from configs.paths import Home
-from configs.schema import DatasetConfig
-from tasks.datasets import prepare
-from tasks.prefecting import step
-from tasks.records import PreparedDataset
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.datasets import prepare
+from pixtrack.tasks.prefecting import step
+from pixtrack.tasks.records import PreparedDataset
 
 
 @step("prepare dataset", network_retries=3)

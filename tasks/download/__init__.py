@@ -1,12 +1,12 @@
 """Model files from the hub, ModelScope or a local folder: whole and verified."""
 
-from tasks.download.completeness import problems, read_header, require_complete
-from tasks.download.endpoints import hub_endpoint, offline
-from tasks.download.fetch import SourceName, fetch_model, local_files, model_directory
-from tasks.download.identity import model_identity
-from tasks.download.manifest import Manifest
-from tasks.download.manifest import read as read_manifest
-from tasks.download.verification import verify_model
+from pixtrack.tasks.download.completeness import problems, read_header, require_complete
+from pixtrack.tasks.download.endpoints import hub_endpoint, offline
+from pixtrack.tasks.download.fetch import SourceName, fetch_model, local_files, model_directory
+from pixtrack.tasks.download.identity import model_identity
+from pixtrack.tasks.download.known_files import Manifest
+from pixtrack.tasks.download.known_files import read as read_manifest
+from pixtrack.tasks.download.verification import verify_model
 
 __all__ = [
     "Manifest",

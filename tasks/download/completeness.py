@@ -10,8 +10,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from tasks.transfer import human
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.transfer import human
 
 # The safetensors format: 8 bytes header length (little-endian), a JSON header, the tensors' bytes.
 # The library refuses headers over 100 MB, so a larger number means a damaged or foreign file.

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from configs.errors import UserError
-from configs.paths import Home, config_dir
-from configs.schema import EndpointModel, GeneratedModel, HubModel, LocalModel, ModelConfig
-from tasks.download import manifest
-from tasks.download.completeness import problems, require_complete
-from tasks.download.endpoints import COMMIT, offline
-from tasks.download.files import needed
-from tasks.download.manifest import FileState, Manifest, utc_now
-from tasks.transfer import Progress, RemoteFile, hash_file
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home, config_dir
+from pixtrack.configs.schema import EndpointModel, GeneratedModel, HubModel, LocalModel, ModelConfig
+from pixtrack.tasks.download import known_files as manifest
+from pixtrack.tasks.download.completeness import problems, require_complete
+from pixtrack.tasks.download.endpoints import COMMIT, offline
+from pixtrack.tasks.download.files import needed
+from pixtrack.tasks.download.known_files import FileState, Manifest, utc_now
+from pixtrack.tasks.transfer import Progress, RemoteFile, hash_file
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def _lock(path: Path, model: str) -> Iterator[None]:
 
 
 def _generate(source: GeneratedModel, directory: Path) -> None:
-    from tasks.download.generated import write_random_pixtral
+    from pixtrack.tasks.download.generated import write_random_pixtral
 
     if not _generated(source, directory) or problems(directory, "mistral"):
         write_random_pixtral(directory, source.seed)
@@ -140,7 +140,7 @@ def _generate(source: GeneratedModel, directory: Path) -> None:
 
 def _generated(source: GeneratedModel, directory: Path) -> bool:
     """Whether the directory holds what this version writes for that seed."""
-    from tasks.download.generated import GENERATOR_VERSION, MARKER
+    from pixtrack.tasks.download.generated import GENERATOR_VERSION, MARKER
 
     try:
         made = json.loads((directory / MARKER).read_text(encoding="utf-8"))
@@ -183,8 +183,8 @@ def _download(
         )
         return
     # Here, not above: the environment check asks where models lie on machines without httpx.
-    from tasks.download.sources import HuggingFace, ModelScope
-    from tasks.transfer.download import download_files, require_space
+    from pixtrack.tasks.download.repositories import HuggingFace, ModelScope
+    from pixtrack.tasks.transfer.download import download_files, require_space
 
     if name == "modelscope":
         if not hub.modelscope:

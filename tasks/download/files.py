@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from tasks.transfer import RemoteFile
+from pixtrack.tasks.transfer import RemoteFile
 
 # Mistral's own format: the whole model in three files. `tokenizer*.model*` and `*.index.json` are
 # there for the older and the sharded checkpoints of the same format.

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from configs.endpoint_address import endpoint_url, shown_address
-from configs.paths import Home
-from configs.paths import home as current_home
-from configs.schema import EndpointModel, ModelConfig
-from tasks.download import manifest
-from tasks.download.files import needed
-from tasks.download.manifest import FileState
-from tasks.runs import write_atomically
-from tasks.transfer import Progress, RemoteFile, hash_file
+from pixtrack.configs.endpoint_address import endpoint_url, shown_address
+from pixtrack.configs.paths import Home
+from pixtrack.configs.paths import home as current_home
+from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.tasks.download import known_files as manifest
+from pixtrack.tasks.download.files import needed
+from pixtrack.tasks.download.known_files import FileState
+from pixtrack.tasks.runs.directory import write_atomically
+from pixtrack.tasks.transfer import Progress, RemoteFile, hash_file
 
 
 def model_identity(

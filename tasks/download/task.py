@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from configs.paths import Home
-from configs.schema import EndpointModel, ModelConfig
-from tasks.download import fetch_model
-from tasks.prefecting import step
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.tasks.download import fetch_model
+from pixtrack.tasks.prefecting import step
 
 
 @step("fetch model files", network_retries=3)

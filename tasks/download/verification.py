@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import EndpointModel, ModelConfig
-from tasks.download import manifest
-from tasks.download.completeness import problems
-from tasks.download.fetch import model_directory
-from tasks.transfer import Progress, hash_file
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.tasks.download import known_files as manifest
+from pixtrack.tasks.download.completeness import problems
+from pixtrack.tasks.download.fetch import model_directory
+from pixtrack.tasks.transfer import Progress, hash_file
 
 
 def verify_model(

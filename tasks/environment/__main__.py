@@ -1,4 +1,4 @@
-"""`python -m tasks.environment --json [--model M]`: the report on a machine with little installed.
+"""`python -m pixtrack.tasks.environment --json [--model M]`: the report on a machine with little installed.
 
 Needs psutil, pydantic and PyYAML (and nvidia-ml-py where there are NVIDIA cards): no Prefect,
 MLflow or rich.
@@ -10,15 +10,17 @@ import argparse
 import json
 import sys
 
-from configs.errors import UserError
-from configs.loading import load_model
-from configs.paths import home
-from tasks.environment import check_machine, worst
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_model
+from pixtrack.configs.paths import home
+from pixtrack.tasks.environment import check_machine, worst
 
 
 def main() -> int:
     """Prints the report; exit code 1 where a check failed."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.environment", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pixtrack.tasks.environment", description=__doc__
+    )
     parser.add_argument("--model", help="also: does this model fit here?")
     parser.add_argument("--json", action="store_true", help="a JSON list of checks")
     arguments = parser.parse_args()

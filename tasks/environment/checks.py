@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from configs.endpoint_address import endpoint_url, parse_address
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import EndpointModel, HubModel, ModelConfig
-from tasks.download import model_directory, problems
-from tasks.environment import engine_checks, host_checks
-from tasks.environment.detection import detect
-from tasks.environment.memory import MemoryPlan, plan_memory
-from tasks.environment.report import Check, failed, ok, warning
-from tasks.environment.versions import engine_platform
+from pixtrack.configs.endpoint_address import endpoint_url, parse_address
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import EndpointModel, HubModel, ModelConfig
+from pixtrack.tasks.download import model_directory, problems
+from pixtrack.tasks.environment import engine_checks, host_checks
+from pixtrack.tasks.environment.detection import detect
+from pixtrack.tasks.environment.memory import MemoryPlan, plan_memory
+from pixtrack.tasks.environment.report import Check, failed, ok, warning
+from pixtrack.tasks.environment.versions import engine_platform
 
 
 def check_machine(

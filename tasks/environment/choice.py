@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from configs.errors import UserError
-from configs.loading import load_all
-from configs.schema import ModelConfig
-from tasks.environment.cards import GIB, Card
-from tasks.environment.detection import detect
-from tasks.environment.estimate import COMFORTABLE_REQUESTS
-from tasks.environment.memory import plan_memory
-from tasks.environment.versions import engine_platform
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_all
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.environment.cards import GIB, Card
+from pixtrack.tasks.environment.detection import detect
+from pixtrack.tasks.environment.estimate import COMFORTABLE_REQUESTS
+from pixtrack.tasks.environment.memory import plan_memory
+from pixtrack.tasks.environment.versions import engine_platform
 
 SMALL = ("pixtral-nano", "pixtral-random")
 """Checkpoints for machines without a card; the first that is configured."""

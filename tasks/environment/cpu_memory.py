@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from tasks.environment.cards import GIB, MIB
-from tasks.environment.estimate import replicas, value_bytes, weight_bytes
-from tasks.environment.plan import MemoryPlan, Question, gib
+from pixtrack.tasks.environment.cards import GIB, MIB
+from pixtrack.tasks.environment.estimate import replicas, value_bytes, weight_bytes
+from pixtrack.tasks.environment.memory_plan import MemoryPlan, Question, gib
 
 PROCESS_BYTES = 2 * GIB
 """The engine's processes without weights: torch, vLLM and their buffers (seen: 1.5 to 2 GB)."""

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.environment import smi
-from tasks.environment.cards import Accelerators, Card, CardProcess, process_name
+from pixtrack.tasks.environment import smi
+from pixtrack.tasks.environment.cards import Accelerators, Card, CardProcess, process_name
 
 
 def detect() -> Accelerators:

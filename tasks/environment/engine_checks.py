@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tasks.environment.cards import GIB, Accelerators, Card
-from tasks.environment.report import Check, failed, ok, warning
-from tasks.environment.versions import (
+from pixtrack.tasks.environment.cards import GIB, Accelerators, Card
+from pixtrack.tasks.environment.report import Check, failed, ok, warning
+from pixtrack.tasks.environment.versions import (
     InterpreterFailed,
     engine_platform,
     engine_python,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.environment.cards import GIB
-from tasks.environment.shape import ModelShape
+from pixtrack.tasks.environment.cards import GIB
+from pixtrack.tasks.environment.shape import ModelShape
 
 DEFAULT_UTILIZATION = 0.9
 """vLLM's own default for gpu_memory_utilization."""

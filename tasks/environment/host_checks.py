@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from configs.paths import Home
-from tasks.download import hub_endpoint, offline
-from tasks.environment.cards import GIB
-from tasks.environment.report import Check, failed, ok, warning
-from tasks.inference.strays import find_strays
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.download import hub_endpoint, offline
+from pixtrack.tasks.environment.cards import GIB
+from pixtrack.tasks.environment.report import Check, failed, ok, warning
+from pixtrack.tasks.environment.strays import find_strays
 
 HUB_TIMEOUT_SECONDS = 3
 LEAST_SHARED_BYTES = GIB

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.environment.cards import Card
-from tasks.environment.estimate import (
+from pixtrack.tasks.environment.cards import Card
+from pixtrack.tasks.environment.estimate import (
     DEFAULT_UTILIZATION,
     ENCODER_CACHE_SHARE,
     HIGHEST_UTILIZATION,
@@ -19,7 +19,7 @@ from tasks.environment.estimate import (
     value_bytes,
     weight_bytes,
 )
-from tasks.environment.plan import MemoryPlan, Question, gib
+from pixtrack.tasks.environment.memory_plan import MemoryPlan, Question, gib
 
 DOES_NOT_FIT = "does not fit"
 

@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from configs.schema import ModelConfig
-from tasks.environment.cards import Card
-from tasks.environment.estimate import (
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.environment.cards import Card
+from pixtrack.tasks.environment.estimate import (
     COMFORTABLE_REQUESTS,
     DEFAULT_UTILIZATION,
     HIGHEST_UTILIZATION,
     replicas,
     splits,
 )
-from tasks.environment.layout import DOES_NOT_FIT, layout
-from tasks.environment.plan import MemoryPlan, Question, gib
-from tasks.environment.reading import model_shape
+from pixtrack.tasks.environment.layout import DOES_NOT_FIT, layout
+from pixtrack.tasks.environment.memory_plan import MemoryPlan, Question, gib
+from pixtrack.tasks.environment.reading import model_shape
 
 __all__ = ["MemoryPlan", "plan_for_model", "plan_memory"]
 
@@ -44,8 +44,8 @@ def plan_for_model(
 
     `options` are the user's engine options. With `refuse`, raises UserError where it does not fit.
     """
-    from tasks.environment.detection import detect
-    from tasks.environment.versions import engine_platform
+    from pixtrack.tasks.environment.detection import detect
+    from pixtrack.tasks.environment.versions import engine_platform
 
     cards = () if engine_platform() == "cpu" else detect().cards
     plan = plan_memory(
@@ -112,7 +112,7 @@ def plan_memory(
 
 def _plan(question: Question) -> MemoryPlan:
     """The first layout that is comfortable, else the best that fits, else fp8, else a refusal."""
-    from tasks.environment.cpu_memory import plan_cpu
+    from pixtrack.tasks.environment.cpu_memory import plan_cpu
 
     if not question.cards:
         return plan_cpu(question)

@@ -8,10 +8,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from configs.schema import ModelConfig
-from tasks.download import read_header
-from tasks.environment.shape import ModelShape, computed, vision_parameters
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.download import read_header
+from pixtrack.tasks.environment.shape import ModelShape, computed, vision_parameters
 
 VISION_MARKS = ("vision", "visual", "projector", "adapter", "image_newline", "patch_merger")
 """A weight whose name has one of these belongs to the image side."""

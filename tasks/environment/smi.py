@@ -9,7 +9,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tasks.environment.cards import MIB, Accelerators, Card, CardProcess, Vendor, process_name
+from pixtrack.tasks.environment.cards import (
+    MIB,
+    Accelerators,
+    Card,
+    CardProcess,
+    Vendor,
+    process_name,
+)
 
 TIMEOUT_SECONDS = 20
 """nvidia-smi takes up to ten seconds on a large host without persistence mode."""
@@ -70,7 +77,7 @@ def sdk_version() -> str:
             return match.group()
     if match := re.search(r"corex-(\d+\.\d+\.\d+)", str(COREX_ROOT.resolve())):
         return match.group(1)
-    from tasks.environment.versions import installed
+    from pixtrack.tasks.environment.versions import installed
 
     for package in ("torch", "vllm", "torchvision"):
         if match := re.search(r"\+corex\.(\d+\.\d+\.\d+)", installed().get(package, "")):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from prefect.artifacts import create_table_artifact
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import EndpointModel, ModelConfig
-from tasks.environment import Check, check_machine
-from tasks.prefecting import step
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.tasks.environment import Check, check_machine
+from pixtrack.tasks.prefecting import step
 
 
 @step("check environment")

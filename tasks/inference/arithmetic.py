@@ -47,7 +47,7 @@ class Arithmetic:
 
     @classmethod
     def of_dimensions(cls, dimensions: Any) -> Arithmetic:
-        """From configs.schema.Dimensions, for a model whose files are not here."""
+        """From pixtrack.configs.schema.Dimensions, for a model whose files are not here."""
         d = dimensions
         vision = {
             "hidden_size": d.vision_hidden,

@@ -12,14 +12,14 @@ from typing import Any
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
 
-from configs.paths import Home
-from configs.schema import EndpointModel, ModelConfig
-from tasks.inference.engines.openai import OpenAiEngine
-from tasks.inference.opening import Cell, OpenRun, engine_spec, open_run
-from tasks.inference.plan import Event
-from tasks.inference.session import AskedRun, EngineSession
-from tasks.prefecting import step
-from tasks.records import PreparedDataset
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.tasks.inference.engines.openai import OpenAiEngine
+from pixtrack.tasks.inference.host.session import AskedRun, EngineSession
+from pixtrack.tasks.prefecting import step
+from pixtrack.tasks.records import PreparedDataset
+from pixtrack.tasks.runs.opening import Cell, OpenRun, engine_spec, open_run
+from pixtrack.tasks.runs.protocol import Event
 
 ARTIFACT_EVERY_SECONDS = 2.0
 """An update costs about 20 ms."""

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.inference.arithmetic import H100, H100_OF_LIMIT, Arithmetic, Load, limit_samples_per_s
-from tasks.inference.engines.base import Capabilities, RequestRefused
-from tasks.inference.grouping import group_by_image, plan_group
-from tasks.inference.prompts.base import Draft, PromptBuilder
-from tasks.records import Request
+from pixtrack.tasks.inference.arithmetic import (
+    H100,
+    H100_OF_LIMIT,
+    Arithmetic,
+    Load,
+    limit_samples_per_s,
+)
+from pixtrack.tasks.inference.engines.base import Capabilities, RequestRefused
+from pixtrack.tasks.inference.prompts.base import Draft, PromptBuilder
+from pixtrack.tasks.inference.worker.grouping import group_by_image, plan_group
+from pixtrack.tasks.records import Request
 
 BLOCK_TOKENS = 16
 """Tokens of a KV cache block on GPUs: only whole blocks are shared between prompts."""

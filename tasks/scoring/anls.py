@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
 
-from tasks.records import Gold
+from pixtrack.tasks.records import Gold
 
 THRESHOLD = 0.5
 """Below this similarity an answer counts as another answer, not a misread one (Biten et al.)."""

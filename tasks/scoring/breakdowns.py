@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.runs import Interval
-from tasks.scoring.uncertainty import interval_of_codes
+from pixtrack.tasks.runs.directory import Interval
+from pixtrack.tasks.scoring.uncertainty import interval_of_codes
 
 MEGAPIXEL_EDGES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """VQAv2's and TextVQA's images are under 1 megapixel, a scanned page is 2 to 4."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from tasks.records import Gold
-from tasks.scoring import list_literals
-from tasks.scoring.anls import anls_of_package
+from pixtrack.tasks.records import Gold
+from pixtrack.tasks.scoring import list_literals
+from pixtrack.tasks.scoring.anls import anls_of_package
 
 TOLERANCE = 0.05
 """Relative difference that still counts as right, as in ChartQA."""

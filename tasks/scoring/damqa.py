@@ -22,10 +22,10 @@ from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
 
-from tasks.records import Gold
-from tasks.scoring import list_literals, vqa_answers
-from tasks.scoring.chartqapro import CONVERSATIONAL, EXACT_TYPES
-from tasks.scoring.metric import ScoreFunction
+from pixtrack.tasks.records import Gold
+from pixtrack.tasks.scoring import list_literals, vqa_answers
+from pixtrack.tasks.scoring.chartqapro import CONVERSATIONAL, EXACT_TYPES
+from pixtrack.tasks.scoring.metric import ScoreFunction
 
 TOLERANCE = 0.05
 ANLS_THRESHOLD = 0.5

@@ -6,7 +6,7 @@ normalised: the strictest reading, beside which the others show what they forgiv
 
 from __future__ import annotations
 
-from tasks.records import Gold
+from pixtrack.tasks.records import Gold
 
 
 def exact_match(prediction: str, gold: Gold) -> float | None:

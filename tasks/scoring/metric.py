@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from configs.errors import UserError
-from configs.schema import DatasetConfig
-from tasks.records import Gold
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.records import Gold
 
 ScoreFunction = Callable[[str, Gold], float | None]
 """(prediction, gold) to a score in [0, 1]; None where the metric leaves the row out."""

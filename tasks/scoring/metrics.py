@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from configs.errors import unknown_name
-from configs.schema import DatasetConfig
-from tasks.scoring import damqa
-from tasks.scoring.anls import anls
-from tasks.scoring.chartqapro import chartqapro, chartqapro_exact
-from tasks.scoring.exact_match import exact_match
-from tasks.scoring.metric import Metric, ScoreFunction
-from tasks.scoring.mistral_evals import mistral_evals_anls
-from tasks.scoring.relaxed_accuracy import relaxed_accuracy
-from tasks.scoring.vqa_accuracy import vqa_accuracy
-from tasks.scoring.vqa_accuracy_m4c import vqa_accuracy_m4c
-from tasks.scoring.vqa_accuracy_normalised import vqa_accuracy_normalised
+from pixtrack.configs.errors import unknown_name
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.scoring import damqa
+from pixtrack.tasks.scoring.anls import anls
+from pixtrack.tasks.scoring.chartqapro import chartqapro, chartqapro_exact
+from pixtrack.tasks.scoring.exact_match import exact_match
+from pixtrack.tasks.scoring.metric import Metric, ScoreFunction
+from pixtrack.tasks.scoring.mistral_evals import mistral_evals_anls
+from pixtrack.tasks.scoring.relaxed_accuracy import relaxed_accuracy
+from pixtrack.tasks.scoring.vqa_accuracy import vqa_accuracy
+from pixtrack.tasks.scoring.vqa_accuracy_m4c import vqa_accuracy_m4c
+from pixtrack.tasks.scoring.vqa_accuracy_normalised import vqa_accuracy_normalised
 
 _ALL = (
     Metric(

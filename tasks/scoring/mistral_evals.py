@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
 
-from tasks.records import Gold
-from tasks.scoring.anls import collapse
+from pixtrack.tasks.records import Gold
+from pixtrack.tasks.scoring.anls import collapse
 
 
 def mistral_evals_anls(prediction: str, gold: Gold) -> float | None:

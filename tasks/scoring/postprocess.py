@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from configs.errors import unknown_name
+from pixtrack.configs.errors import unknown_name
 
 _BOLD_ANSWER = re.compile(r"([aA]nswer)\**:\**")
 _MARKDOWN = re.compile(r"[*_\[\]()]")

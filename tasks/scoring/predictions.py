@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from tasks.records import Sample
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.records import Sample
 
 _LISTED_RANGES = 60
 """An error lists this many runs of indexes, then says how many more there are."""

@@ -9,7 +9,7 @@ number that nothing comes near.
 
 from __future__ import annotations
 
-from tasks.records import Gold
+from pixtrack.tasks.records import Gold
 
 TOLERANCE = 0.05
 """Relative difference that still counts as right (Methani et al. 2020; ChartQA, section 5.1)."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from configs.schema import DatasetConfig
-from tasks.runs import Interval, write_atomically
-from tasks.scoring.metrics import metric_of
-from tasks.scoring.scored import ScoredRun, image_codes
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.runs.directory import Interval, write_atomically
+from pixtrack.tasks.scoring.metrics import metric_of
+from pixtrack.tasks.scoring.scored import ScoredRun, image_codes
 
 
 def summary_of(

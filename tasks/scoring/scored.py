@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from configs.schema import DatasetConfig, PromptConfig
-from tasks.records import Answer, Gold, Sample
-from tasks.runs import Interval
-from tasks.scoring import postprocess
-from tasks.scoring.breakdowns import scores_by_group
-from tasks.scoring.metrics import functions_of
-from tasks.scoring.uncertainty import interval_of_codes
+from pixtrack.configs.schema import DatasetConfig, PromptConfig
+from pixtrack.tasks.records import Answer, Gold, Sample
+from pixtrack.tasks.runs.directory import Interval
+from pixtrack.tasks.scoring import postprocess
+from pixtrack.tasks.scoring.breakdowns import scores_by_group
+from pixtrack.tasks.scoring.metrics import functions_of
+from pixtrack.tasks.scoring.uncertainty import interval_of_codes
 
 NOT_ANSWERED = "not answered"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tasks.finishing import finish_run
-from tasks.inference.opening import OpenRun
-from tasks.inference.session import AskedRun
-from tasks.prefecting import step
-from tasks.runs import RunSummary
+from pixtrack.tasks.inference.host.session import AskedRun
+from pixtrack.tasks.prefecting import step
+from pixtrack.tasks.runs.directory import RunSummary
+from pixtrack.tasks.runs.opening import OpenRun
+from pixtrack.tasks.scoring.finishing import finish_run
 
 
 @step("score answers")

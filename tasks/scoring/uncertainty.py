@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from tasks.runs import Interval
+from pixtrack.tasks.runs.directory import Interval
 
 CONFIDENCE = 0.95
 _ROUNDING = 1e-12

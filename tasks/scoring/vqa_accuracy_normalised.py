@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from tasks.records import Gold
-from tasks.scoring import vqa_answers
+from pixtrack.tasks.records import Gold
+from pixtrack.tasks.scoring import vqa_answers
 
 
 def vqa_accuracy_normalised(prediction: str, gold: Gold) -> float | None:

@@ -4,11 +4,7 @@
 failed). Everything is read from the run directory, so a run can be logged at any later time.
 """
 
-from tasks.tracking.extras import experiments, log_comparison, log_curves
-from tasks.tracking.lifecycle import begin, end, interrupted, reap
-from tasks.tracking.links import links
-from tasks.tracking.log import log_run
-from tasks.tracking.store import (
+from pixtrack.tasks.tracking.connection import (
     TrackingUnavailable,
     check_store,
     local_uri,
@@ -16,7 +12,11 @@ from tasks.tracking.store import (
     shown_uri,
     tracking_uri,
 )
-from tasks.tracking.sync import Synced, sync
+from pixtrack.tasks.tracking.extras import experiments, log_comparison, log_curves
+from pixtrack.tasks.tracking.lifecycle import begin, end, interrupted, reap
+from pixtrack.tasks.tracking.links import links
+from pixtrack.tasks.tracking.log import log_run
+from pixtrack.tasks.tracking.sync import Synced, sync
 
 __all__ = [
     "Synced",

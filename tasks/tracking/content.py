@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from configs.errors import UserError
-from tasks.runs import RunDirectory, RunRecord, RunSummary
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 
 CONTENT_VERSION = 1
 """Raised when this module logs a run differently: finished runs are then logged again by `sync`."""

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.tracking import views
-from tasks.tracking.content import flatten
-from tasks.tracking.links import experiment_link, run_link, ui_address
-from tasks.tracking.store import client, experiment_id, reported, tracking_uri
+from pixtrack.tasks.tracking import views
+from pixtrack.tasks.tracking.connection import client, experiment_id, reported, tracking_uri
+from pixtrack.tasks.tracking.content import flatten
+from pixtrack.tasks.tracking.links import experiment_link, run_link, ui_address
 
 _BATCH = 900
 COMPARISONS = "comparisons"

@@ -10,11 +10,9 @@ from typing import Any, Literal
 
 import psutil
 
-from tasks.runs import RunDirectory
-from tasks.tracking import system
-from tasks.tracking.content import RUN_TAG, RunContent, params, tags
-from tasks.tracking.links import TrackedRun, read_tracked, write_tracked
-from tasks.tracking.store import (
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking import system
+from pixtrack.tasks.tracking.connection import (
     TrackingUnavailable,
     client,
     experiment_id,
@@ -22,6 +20,8 @@ from tasks.tracking.store import (
     shown_uri,
     tracking_uri,
 )
+from pixtrack.tasks.tracking.content import RUN_TAG, RunContent, params, tags
+from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, write_tracked
 
 log = logging.getLogger("pixtrack.tracking")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.runs import RunDirectory, write_atomically
-from tasks.tracking import views
-from tasks.tracking.store import is_server, shown_uri, tracking_uri
+from pixtrack.tasks.runs.directory import RunDirectory, write_atomically
+from pixtrack.tasks.tracking import views
+from pixtrack.tasks.tracking.connection import is_server, shown_uri, tracking_uri
 
 DEFAULT_PORT = 5000
 """Where `pixtrack ui` serves the local store (PIXTRACK_UI_PORT)."""

@@ -12,14 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tasks.runs import RunDirectory
-from tasks.scratch import scratch_folder
-from tasks.tracking import content as told
-from tasks.tracking import leaderboard, pages, system, traces, views
-from tasks.tracking.content import RunContent
-from tasks.tracking.lifecycle import end, ensure_run, mlflow_status, new_params, run_tags
-from tasks.tracking.links import TrackedRun, links_of, write_tracked
-from tasks.tracking.store import client, reported, tracking_uri
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.scratch import scratch_folder
+from pixtrack.tasks.tracking import content as told
+from pixtrack.tasks.tracking import leaderboard_experiment as leaderboard
+from pixtrack.tasks.tracking import pages, system, traces, views
+from pixtrack.tasks.tracking.connection import client, reported, tracking_uri
+from pixtrack.tasks.tracking.content import RunContent
+from pixtrack.tasks.tracking.lifecycle import end, ensure_run, mlflow_status, new_params, run_tags
+from pixtrack.tasks.tracking.links import TrackedRun, links_of, write_tracked
 
 DIGEST_TAG = "mlflow.pixtrack.content_digest"
 MODEL_TAG = "mlflow.pixtrack.logged_model"

@@ -13,7 +13,7 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import unquote
 
-from configs.paths import Home
+from pixtrack.configs.paths import Home
 
 _COLUMNS = (
     ("experiments", "artifact_location", ""),

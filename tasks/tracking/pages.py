@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.runs import Interval
-from tasks.tracking.content import RunContent
+from pixtrack.tasks.runs.directory import Interval
+from pixtrack.tasks.tracking.content import RunContent
 
 
 def interval_text(interval: Interval | None) -> str:

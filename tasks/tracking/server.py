@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from configs.errors import UserError
-from configs.paths import home
-from tasks.processes import die_with_parent, stop
-from tasks.tracking.store import client
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import home
+from pixtrack.tasks.processes import die_with_parent, stop
+from pixtrack.tasks.tracking.connection import client
 
 HOST = "127.0.0.1"
 _START_SECONDS = 120.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from configs.loading import read_yaml
-from configs.paths import config_dir
-from configs.schema import Config
+from pixtrack.configs.loading import read_yaml
+from pixtrack.configs.paths import config_dir
+from pixtrack.configs.schema import Config
 
 
 class TraceSettings(Config):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from configs.errors import UserError
-from tasks.runs import RunDirectory
-from tasks.tracking.lifecycle import reap
-from tasks.tracking.log import log_run
-from tasks.tracking.store import TrackingUnavailable, check_store, reported
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking.connection import TrackingUnavailable, check_store, reported
+from pixtrack.tasks.tracking.lifecycle import reap
+from pixtrack.tasks.tracking.log import log_run
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tasks.runs import RunDirectory
-from tasks.tracking.settings import settings
-from tasks.tracking.store import client
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking.connection import client
+from pixtrack.tasks.tracking.settings import settings
 
 log = logging.getLogger("pixtrack.tracking")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.prefecting import step
-from tasks.runs import RunDirectory
-from tasks.tracking import log_run
+from pixtrack.tasks.prefecting import step
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking import log_run
 
 
 @step("log to MLflow")

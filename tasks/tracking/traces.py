@@ -16,17 +16,17 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.tracking.content import RunContent
-from tasks.tracking.links import TrackedRun
-from tasks.tracking.pages import golds_text
-from tasks.tracking.settings import TraceSettings, settings
-from tasks.tracking.store import (
+from pixtrack.tasks.tracking.connection import (
     TrackingUnavailable,
     client,
     shown_uri,
     still_there,
     use_for_traces,
 )
+from pixtrack.tasks.tracking.content import RunContent
+from pixtrack.tasks.tracking.links import TrackedRun
+from pixtrack.tasks.tracking.pages import golds_text
+from pixtrack.tasks.tracking.settings import TraceSettings, settings
 
 _SLOW_SECONDS = 1.0
 

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from configs.errors import UserError
-from tasks.transfer.hashing import CHUNK_BYTES, Digests
-from tasks.transfer.remote import Progress, RemoteFile, human
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.transfer.hashing import CHUNK_BYTES, Digests
+from pixtrack.tasks.transfer.remote import Progress, RemoteFile, human
 
 PARTIALS = ".pixtrack-partial"
 ATTEMPTS = 8

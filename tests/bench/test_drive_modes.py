@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bench import documents, drive_modes, report
-from tasks.records import ImageRef, Request
+from pixtrack.tasks.records import ImageRef, Request
 
 RESULT = {
     "device": "a card",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from configs.endpoint_address import parse_address, shown_address
-from configs.errors import UserError
-from configs.schema import EndpointModel
+from pixtrack.configs.endpoint_address import parse_address, shown_address
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import EndpointModel
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from configs.loading import (
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import (
     load_dataset,
     load_model,
     load_prompt,
@@ -13,7 +13,7 @@ from configs.loading import (
     names,
     read_yaml,
 )
-from configs.schema import DatasetConfig, ModelConfig, PromptConfig
+from pixtrack.configs.schema import DatasetConfig, ModelConfig, PromptConfig
 
 MODEL = """\
 title: Tiny

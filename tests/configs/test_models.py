@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from configs.loading import load_model, names, read_yaml
-from configs.schema import HubModel, LocalModel, ModelConfig
-from tasks.download.endpoints import COMMIT
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_model, names, read_yaml
+from pixtrack.configs.schema import HubModel, LocalModel, ModelConfig
+from pixtrack.tasks.download.endpoints import COMMIT
 
 NAMES = names(ModelConfig)
 WANTED = {

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from configs.loading import load_dataset
-from configs.schema import DatasetConfig, HubDataset
+from pixtrack.configs.loading import load_dataset
+from pixtrack.configs.schema import DatasetConfig, HubDataset
 from tests.doubles.hub import FakeHub
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.download.generated import write_random_pixtral
-from tasks.inference.startup import torch_companions
+from pixtrack.tasks.download.generated import write_random_pixtral
+from pixtrack.tasks.inference.host.startup import torch_companions
 
 CORPUS = [
     "What is the total amount of the invoice? The total is 1,234.50 USD.",

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from configs.errors import UserError
-from configs.paths import Home
-from flows.cli.main import app
-from tasks.tracking import TrackingUnavailable
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.flows.cli.main import app
+from pixtrack.tasks.tracking import TrackingUnavailable
 from tests.tasks.comparison.factory import DatasetFactory
 
 
@@ -107,7 +107,7 @@ def test_unreachable_tracking_is_said_before_the_comparison_which_can_do_without
 def test_tracking_that_goes_away_meanwhile_keeps_the_comparison_and_says_so(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.tracking.check_store", lambda: "")
+    monkeypatch.setattr("pixtrack.tasks.tracking.check_store", lambda: "")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     result = compare("alpha", "beta", "--out", str(tmp_path / "out"))

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from configs.errors import UserError
-from configs.paths import PACKAGE_ROOT
-from flows.cli.main import app
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import PACKAGE_ROOT
+from pixtrack.flows.cli.main import app
 from tests.doubles.hub_datasets import png
 
 runner = CliRunner()

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import yaml
 
-from configs.loading import names
-from configs.schema import DatasetConfig
+from pixtrack.configs.loading import names
+from pixtrack.configs.schema import DatasetConfig
 from tests.flows.conftest import ROOT, Stack
 
 pytestmark = [pytest.mark.server, pytest.mark.engine, pytest.mark.timeout(600)]
@@ -28,7 +28,11 @@ def engine_processes(home: Path) -> list[psutil.Process]:
         if environment.get("PIXTRACK_HOME") != str(home / "data"):
             continue
         command = " ".join(process.info["cmdline"] or [])
-        if "tasks.inference" in command or "VLLM" in command or "multiprocessing" in command:
+        if (
+            "pixtrack.tasks.inference" in command
+            or "VLLM" in command
+            or "multiprocessing" in command
+        ):
             found.append(process)
     return found
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from configs.paths import Home
-from configs.schema import LocalModel, ModelConfig, Sampling
-from flows.describe import Described, describe
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import LocalModel, ModelConfig, Sampling
+from pixtrack.flows.describe import Described, describe
 from tests.doubles import tiny_models
 
 pytestmark = pytest.mark.engine

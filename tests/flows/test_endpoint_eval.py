@@ -17,9 +17,9 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from tasks.inference.journal import read_answers
-from tasks.tracking.lifecycle import reap
-from tasks.tracking.server import free_port, served
+from pixtrack.tasks.runs.journal import read_answers
+from pixtrack.tasks.tracking.lifecycle import reap
+from pixtrack.tasks.tracking.server import free_port, served
 from tests.doubles.endpoint import Endpoint, Reply, completion
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from prefect.settings import get_current_settings
 
-from configs.errors import UserError
-from configs.paths import Home
-from flows.local_prefect import LocalPrefect
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.flows.local_prefect import LocalPrefect
 
 
 def test_a_flow_sends_heartbeats_to_a_users_server_and_none_to_our_own(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_flow_sends_heartbeats_to_a_users_server_and_none_to_our_own(tmp_path:
 def test_a_users_server_that_is_away_is_told_before_anything_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.local_prefect.QUIET", {})  # would stay in this process
+    monkeypatch.setattr("pixtrack.flows.local_prefect.QUIET", {})  # would stay in this process
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     with pytest.raises(UserError, match="cannot be reached"):
         LocalPrefect(Home(tmp_path)).start()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from configs.errors import UserError
-from configs.paths import PACKAGE_ROOT
-from flows.cli.main import app
-from tasks.environment import Accelerators, checks, choose_model, detection, versions
-from tasks.transfer import download as transfer
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import PACKAGE_ROOT
+from pixtrack.flows.cli.main import app
+from pixtrack.tasks.environment import Accelerators, checks, choose_model, detection, versions
+from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.endpoint import Endpoint, Reply, completion
 from tests.doubles.hub import FakeHub
 from tests.tasks.download.models import mistral_files, write

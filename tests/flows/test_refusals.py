@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from configs.paths import PACKAGE_ROOT
+from pixtrack.configs.paths import PACKAGE_ROOT
 
 PIXTRACK = Path(sys.executable).parent / "pixtrack"
 HIDDEN = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "MLFLOW_TRACKING_URI")

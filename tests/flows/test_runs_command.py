@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from configs.errors import UserError
-from configs.loading import load_dataset
-from configs.paths import PACKAGE_ROOT, Home
-from flows.cli.main import app
-from tasks.runs import RunDirectory
-from tasks.tracking import TrackingUnavailable
-from tasks.tracking.settings import TraceSettings, TrackingSettings
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset
+from pixtrack.configs.paths import PACKAGE_ROOT, Home
+from pixtrack.flows.cli.main import app
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking import TrackingUnavailable
+from pixtrack.tasks.tracking.settings import TraceSettings, TrackingSettings
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 
@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("PIXTRACK_CONFIGS", raising=False)
         few = TrackingSettings(traces=TraceSettings(failures=2, random=1))
-        patch.setattr("tasks.tracking.traces.settings", lambda: few)
+        patch.setattr("pixtrack.tasks.tracking.traces.settings", lambda: few)
         yield home
 
 
@@ -258,7 +258,7 @@ def test_a_store_that_goes_away_meanwhile_loses_no_import_and_is_said(
     def away(*_: object) -> None:
         raise TrackingUnavailable("gone")
 
-    monkeypatch.setattr("tasks.tracking.log_run", away)
+    monkeypatch.setattr("pixtrack.tasks.tracking.log_run", away)
     command = ("import", str(files[0]), "--model", "kept", "--dataset", "docvqa_val", "--json")
     done = pixtrack(*command, "--annotations", str(files[1]))
     assert done.exit_code == 1 and json.loads(done.stdout)["answered"] == 4

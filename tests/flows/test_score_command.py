@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from configs.errors import UserError
-from flows.cli.main import app
-from tasks.inference.journal import Journal
-from tasks.records import Answer
-from tasks.runs import RunDirectory, RunRecord
+from pixtrack.configs.errors import UserError
+from pixtrack.flows.cli.main import app
+from pixtrack.tasks.records import Answer
+from pixtrack.tasks.runs.directory import RunDirectory, RunRecord
+from pixtrack.tasks.runs.journal import Journal
 
 PIXTRACK = Path(sys.executable).with_name("pixtrack")
 

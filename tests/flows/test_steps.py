@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-import flows.steps as module
-from configs.errors import UserError
-from configs.loading import load_dataset, load_model, load_prompt
-from configs.paths import Home
-from tasks.inference.opening import Cell, OpenRun, open_run
-from tasks.records import PreparedDataset, Sample
-from tasks.runs import RunDirectory, RunRecord
-from tasks.tracking import TrackingUnavailable
+import pixtrack.flows.steps as module
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset, load_model, load_prompt
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.records import PreparedDataset, Sample
+from pixtrack.tasks.runs.directory import RunDirectory, RunRecord
+from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
+from pixtrack.tasks.tracking import TrackingUnavailable
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from configs.schema import StudyConfig
-from flows.cells import cells_of
-from flows.engines import report_before_start, start_early
-from flows.study import _with_its_baseline
-from tasks.inference.task import artifact_key
-from tasks.runs import RunSummary
+from pixtrack.configs.schema import StudyConfig
+from pixtrack.flows.cells import cells_of
+from pixtrack.flows.engines import report_before_start, start_early
+from pixtrack.flows.study import _with_its_baseline
+from pixtrack.tasks.inference.task import artifact_key
+from pixtrack.tasks.runs.directory import RunSummary
 
 
 def study(**keys: Any) -> StudyConfig:
@@ -45,9 +45,9 @@ def test_a_baseline_without_a_completed_run_does_not_cost_the_comparison() -> No
 def test_the_machine_is_checked_before_our_own_engine_takes_its_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    import flows.engines as module
-    from configs.loading import load_model
-    from configs.paths import Home
+    import pixtrack.flows.engines as module
+    from pixtrack.configs.loading import load_model
+    from pixtrack.configs.paths import Home
 
     order: list[str] = []
 

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from configs.errors import UserError
-from flows.cli.main import app
+from pixtrack.configs.errors import UserError
+from pixtrack.flows.cli.main import app
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms
 
-from tasks import images
-from tasks.images import BadImage, decode_image, inspect_image, load_image
+from pixtrack.tasks import images
+from pixtrack.tasks.images import BadImage, decode_image, inspect_image, load_image
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 

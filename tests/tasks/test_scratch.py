@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from tasks import scratch
-from tasks.scratch import make_scratch, remove_abandoned, scratch_folder
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks import scratch
+from pixtrack.tasks.scratch import make_scratch, remove_abandoned, scratch_folder
 
 USER = """
 import os, signal, sys, tempfile
-from tasks.scratch import scratch_folder
+from pixtrack.tasks.scratch import scratch_folder
 with scratch_folder("test") as folder:
     (folder / "below").mkdir()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.paths import home
-from tasks.comparison import table
-from tasks.comparison.report.gallery import build_gallery
-from tasks.comparison.report.page import render
-from tasks.comparison.report.thumbnails import PIXELS
-from tasks.comparison.result import Comparison
-from tasks.runs import write_atomically
+from pixtrack.configs.paths import home
+from pixtrack.tasks.comparison import result_tables as table
+from pixtrack.tasks.comparison.report.gallery import build_gallery
+from pixtrack.tasks.comparison.report.page import render
+from pixtrack.tasks.comparison.report.thumbnails import PIXELS
+from pixtrack.tasks.comparison.result import Comparison
+from pixtrack.tasks.runs.directory import write_atomically
 
 PAGE_BYTES = 18_000_000
 """The page is kept under 20 MB: what mail and artifact viewers still take."""

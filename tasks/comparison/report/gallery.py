@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.comparison.align import failed_rows
-from tasks.comparison.report.thumbnails import PIXELS, encoded
-from tasks.comparison.result import Comparison, DatasetComparison, Questions
-from tasks.comparison.statistics import RIGHT
+from pixtrack.tasks.comparison.align import failed_rows
+from pixtrack.tasks.comparison.report.thumbnails import PIXELS, encoded
+from pixtrack.tasks.comparison.result import Comparison, DatasetComparison, Questions
+from pixtrack.tasks.comparison.statistics import RIGHT
 
 TEXT_LIMIT = 2_000
 """Characters of one output, question or gold that the page holds."""

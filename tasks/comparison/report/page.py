@@ -12,9 +12,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tasks.comparison import plots, table
-from tasks.comparison.report.gallery import Gallery
-from tasks.comparison.result import (
+from pixtrack.tasks.comparison import plots
+from pixtrack.tasks.comparison import result_tables as table
+from pixtrack.tasks.comparison.report.gallery import Gallery
+from pixtrack.tasks.comparison.result import (
     Comparison,
     DatasetComparison,
     Difference,
@@ -22,8 +23,8 @@ from tasks.comparison.result import (
     PairedInterval,
     RunRow,
 )
-from tasks.comparison.statistics import RIGHT
-from tasks.comparison.verdict import interval_words, p_words, signed
+from pixtrack.tasks.comparison.statistics import RIGHT
+from pixtrack.tasks.comparison.verdict import interval_words, p_words, signed
 
 FOLDER = Path(__file__).parent
 FEW_IMAGES = 15

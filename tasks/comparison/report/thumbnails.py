@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tasks.images import BadImage, load_image
+from pixtrack.tasks.images import BadImage, load_image
 
 PIXELS = 800
 """The longer side: at this width a scanned page's print can still be made out."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from tasks.datasets.rows import RawRow
-from tasks.datasets.sample.page import draw_page, page_random
-from tasks.datasets.sample.questions import choose
+from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.datasets.sample.page import draw_page, page_random
+from pixtrack.tasks.datasets.sample.questions import choose
 
 GENERATOR_VERSION = 2
 """Raised whenever a page or a question of some seed changes by a byte."""

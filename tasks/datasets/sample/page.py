@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from tasks.datasets.sample.canvas import TextRun
-from tasks.datasets.sample.layouts import LAYOUTS
-from tasks.datasets.sample.questions import Question
-from tasks.datasets.sample.words import Vocabulary
+from pixtrack.tasks.datasets.sample.canvas import TextRun
+from pixtrack.tasks.datasets.sample.layouts import LAYOUTS
+from pixtrack.tasks.datasets.sample.questions import Question
+from pixtrack.tasks.datasets.sample.words import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

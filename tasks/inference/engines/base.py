@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from configs.schema import Sampling
+from pixtrack.configs.schema import Sampling
 
 
 @dataclass(frozen=True)

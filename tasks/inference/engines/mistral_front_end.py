@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tasks.inference.engines.base import EnginePrompt, ImageNotCached
+from pixtrack.tasks.inference.engines.base import EnginePrompt, ImageNotCached
 
 REUSED_BYTES = 1 << 26
 """Each worker thread keeps a buffer of this size at most: fresh pages cost more than the copy."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from configs.errors import UserError
-from tasks.inference.plan import EngineSpec
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.runs.protocol import EngineSpec
 
 _NEEDED = {
     "mistral": (

@@ -20,17 +20,17 @@ from urllib.parse import quote, quote_plus
 
 import httpx
 
-from configs.endpoint_address import EndpointAddress, endpoint_url, parse_address
-from configs.errors import UserError, unknown_name
-from configs.schema import EndpointModel, Sampling
-from tasks.inference.engines.base import (
+from pixtrack.configs.endpoint_address import EndpointAddress, endpoint_url, parse_address
+from pixtrack.configs.errors import UserError, unknown_name
+from pixtrack.configs.schema import EndpointModel, Sampling
+from pixtrack.tasks.inference.engines.base import (
     Capabilities,
     EngineDied,
     EngineOutput,
     EnginePrompt,
     RequestRefused,
 )
-from tasks.inference.engines.openai_replies import (
+from pixtrack.tasks.inference.engines.openai_replies import (
     Reply,
     TryAgain,
     error_message,
@@ -39,7 +39,7 @@ from tasks.inference.engines.openai_replies import (
     read_whole,
     retry_after_seconds,
 )
-from tasks.inference.plan import EngineSpec
+from pixtrack.tasks.runs.protocol import EngineSpec
 
 ATTEMPTS = 6
 START_ATTEMPTS = 3
@@ -60,7 +60,7 @@ class _NotReached(TryAgain):
 class OpenAiEngine:
     """An `Engine` on an endpoint's /chat/completions.
 
-    The spec's options are configs.schema.EndpointModel's fields; any other is sent along with
+    The spec's options are pixtrack.configs.schema.EndpointModel's fields; any other is sent along with
     every request as it is (`top_k`, `chat_template_kwargs`, …).
     """
 

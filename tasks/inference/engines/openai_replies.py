@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tasks.inference.engines.base import EngineOutput, RequestRefused
+from pixtrack.tasks.inference.engines.base import EngineOutput, RequestRefused
 
 
 class TryAgain(Exception):

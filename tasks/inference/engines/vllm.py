@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from configs.schema import Sampling
-from tasks.inference.engines.base import (
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import Sampling
+from pixtrack.tasks.inference.engines.base import (
     Capabilities,
     EngineDied,
     EngineOutput,
@@ -22,9 +22,9 @@ from tasks.inference.engines.base import (
     ImageNotCached,
     RequestRefused,
 )
-from tasks.inference.engines.mistral_front_end import MistralFrontEnd
-from tasks.inference.engines.model_files import check_model_files
-from tasks.inference.engines.vllm_setup import (
+from pixtrack.tasks.inference.engines.mistral_front_end import MistralFrontEnd
+from pixtrack.tasks.inference.engines.model_files import check_model_files
+from pixtrack.tasks.inference.engines.vllm_setup import (
     CPU_DEFAULTS,
     GPU_DEFAULTS,
     checked_arguments,
@@ -36,7 +36,7 @@ from tasks.inference.engines.vllm_setup import (
     kv_cache_tokens,
     widen_encoder_cache,
 )
-from tasks.inference.plan import EngineSpec
+from pixtrack.tasks.runs.protocol import EngineSpec
 
 
 class VllmEngine:

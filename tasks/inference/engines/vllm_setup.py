@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from tasks.environment.estimate import (
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.environment.estimate import (
     ENCODER_CACHE_SHARE,
     USUAL_BATCHED_TOKENS,
     USUAL_REQUESTS_AT_ONCE,
 )
-from tasks.inference.plan import EngineSpec
+from pixtrack.tasks.runs.protocol import EngineSpec
 
 STREAM_INTERVAL = 1_000_000
 """Tokens between two outputs of one request. The first token is always told at once (the followers

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tasks.inference.engines.base import EnginePrompt
-from tasks.records import Request
+from pixtrack.tasks.inference.engines.base import EnginePrompt
+from pixtrack.tasks.records import Request
 
 
 @dataclass(frozen=True, slots=True)

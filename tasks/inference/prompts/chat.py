@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.images import BadImage, load_image
-from tasks.inference.engines.base import EnginePrompt, RequestRefused
-from tasks.inference.prompts.base import Draft
-from tasks.records import ImageRef, Request
+from pixtrack.tasks.images import BadImage, load_image
+from pixtrack.tasks.inference.engines.base import EnginePrompt, RequestRefused
+from pixtrack.tasks.inference.prompts.base import Draft
+from pixtrack.tasks.records import ImageRef, Request
 
 _MIME = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _ORIENTATION = 0x0112

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
-from tasks.inference.engines.base import EnginePrompt, RequestRefused
-from tasks.inference.prompts.base import Draft
-from tasks.records import ImageRef, Request
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.inference.engines.base import EnginePrompt, RequestRefused
+from pixtrack.tasks.inference.prompts.base import Draft
+from pixtrack.tasks.records import ImageRef, Request
 
 
 class MistralPrompts:

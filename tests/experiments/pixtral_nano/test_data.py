@@ -14,9 +14,9 @@ from experiments.pixtral_nano.data import (
     training_item,
 )
 from experiments.pixtral_nano.measure import EVALUATION_SEED
-from tasks.datasets.sample.layouts import LAYOUTS
-from tasks.datasets.sample.page import draw_page
-from tasks.datasets.sample.words import (
+from pixtrack.tasks.datasets.sample.layouts import LAYOUTS
+from pixtrack.tasks.datasets.sample.page import draw_page
+from pixtrack.tasks.datasets.sample.words import (
     COMPANY_FIRST,
     COMPANY_SECOND,
     MEASURE_KINDS,

@@ -5,11 +5,11 @@ import json
 import torch
 from safetensors.torch import load_file, save_file
 
-from configs.paths import PACKAGE_ROOT
 from experiments.pixtral_nano.data import collate, pack
 from experiments.pixtral_nano.export import export, read_model
 from experiments.pixtral_nano.measure import module_of
-from tasks.datasets.sample.page import draw_page
+from pixtrack.configs.paths import PACKAGE_ROOT
+from pixtrack.tasks.datasets.sample.page import draw_page
 
 SHIPPED = PACKAGE_ROOT / "configs/models/pixtral-nano"
 

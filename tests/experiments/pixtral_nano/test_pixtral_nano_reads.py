@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from configs.loading import load_dataset, load_model
-from configs.paths import PACKAGE_ROOT
 from experiments.pixtral_nano.measure import (
     EVALUATION_SEED,
     Asking,
@@ -21,8 +19,10 @@ from experiments.pixtral_nano.measure import (
     samples_of,
     score,
 )
-from tasks.datasets.rows import RawRow
-from tasks.datasets.sample import rows
+from pixtrack.configs.loading import load_dataset, load_model
+from pixtrack.configs.paths import PACKAGE_ROOT
+from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.datasets.sample import rows
 
 pytestmark = pytest.mark.engine
 

@@ -8,10 +8,10 @@ from mistral_common.protocol.instruct.messages import UserMessage
 from mistral_common.protocol.instruct.request import ChatCompletionRequest
 from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
-from configs.paths import PACKAGE_ROOT
 from experiments.pixtral_nano.data import pack
 from experiments.pixtral_nano.tokenizer import EOS
-from tasks.datasets.sample.page import draw_page
+from pixtrack.configs.paths import PACKAGE_ROOT
+from pixtrack.tasks.datasets.sample.page import draw_page
 
 
 @pytest.fixture(scope="module")

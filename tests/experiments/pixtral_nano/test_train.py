@@ -19,7 +19,7 @@ from experiments.pixtral_nano.train import (
     learning_rate_share,
     train,
 )
-from tasks.datasets.sample.page import draw_page
+from pixtrack.tasks.datasets.sample.page import draw_page
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_one_command_goes_from_nothing_to_files_and_curves(config, tmp_path, mon
 
 
 def test_the_shipped_curves_are_those_of_the_shipped_configuration():
-    from configs.paths import PACKAGE_ROOT
+    from pixtrack.configs.paths import PACKAGE_ROOT
 
     folder = PACKAGE_ROOT / "experiments" / "pixtral_nano"
     rows = list(read_curves(folder / "curves.jsonl"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.paths import Home
+from pixtrack.configs.paths import Home
 from tests.tasks.comparison.factory import DatasetFactory
 
 

@@ -12,8 +12,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from configs.paths import Home
-from tasks.runs import Interval, RunDirectory, RunRecord, RunSummary, fingerprint, run_name
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.runs.directory import (
+    Interval,
+    RunDirectory,
+    RunRecord,
+    RunSummary,
+    fingerprint,
+    run_name,
+)
 
 QUESTION_TYPES = ("form", "table/list", "layout", "free_text", "figure/diagram", "handwritten")
 WORDS = [

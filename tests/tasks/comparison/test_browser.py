@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from configs.paths import Home
-from tasks.comparison import compare
-from tasks.comparison.report import write
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.comparison import compare
+from pixtrack.tasks.comparison.report import write
 from tests.browser import chromium
 from tests.tasks.comparison.factory import DatasetFactory
 

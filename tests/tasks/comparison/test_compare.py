@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from configs.errors import UserError
-from configs.paths import Home
-from tasks.comparison import Comparison, compare
-from tasks.comparison.statistics import holm
-from tasks.scoring.uncertainty import clustered_interval
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.comparison import Comparison, compare
+from pixtrack.tasks.comparison.statistics import holm
+from pixtrack.tasks.scoring.uncertainty import clustered_interval
 from tests.tasks.comparison.factory import DatasetFactory
 
 

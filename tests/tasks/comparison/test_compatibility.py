@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.errors import UserError
-from configs.paths import Home
-from tasks.comparison import compare
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.comparison import compare
 from tests.tasks.comparison.factory import DatasetFactory
 
 

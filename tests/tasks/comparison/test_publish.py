@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from configs.paths import Home
-from configs.schema import StudyConfig
-from tasks import tracking
-from tasks.comparison import compare
-from tasks.comparison.publish import publish
-from tasks.comparison.task import compare_runs
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import StudyConfig
+from pixtrack.tasks import tracking
+from pixtrack.tasks.comparison import compare
+from pixtrack.tasks.comparison.publish import publish
+from pixtrack.tasks.comparison.task import compare_runs
 from tests.tasks.comparison.factory import DatasetFactory
 
 

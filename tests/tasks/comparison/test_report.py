@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from configs.paths import Home
-from tasks.comparison import compare
-from tasks.comparison.plots import axis_over, interval_svg
-from tasks.comparison.report import write
-from tasks.comparison.report.gallery import by_interest, script_json
-from tasks.comparison.report.thumbnails import IMAGE_BYTES, encoded, thumbnail
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.comparison import compare
+from pixtrack.tasks.comparison.plots import axis_over, interval_svg
+from pixtrack.tasks.comparison.report import write
+from pixtrack.tasks.comparison.report.gallery import by_interest, script_json
+from pixtrack.tasks.comparison.report.thumbnails import IMAGE_BYTES, encoded, thumbnail
 from tests.tasks.comparison.factory import DatasetFactory
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from configs.paths import Home
-from tasks.comparison.resolve import resolve_run, resolve_runs, stored_runs
-from tasks.runs import RunDirectory
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.comparison.resolve import resolve_run, resolve_runs, stored_runs
+from pixtrack.tasks.runs.directory import RunDirectory
 from tests.tasks.comparison.factory import DatasetFactory
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from tasks.comparison.statistics import (
+from pixtrack.tasks.comparison.statistics import (
     RANDOM_FLIPS,
     agreement,
     clustered_mean,
@@ -93,7 +93,7 @@ def test_interval_covers_the_truth_in_93_to_97_of_100_clustered_datasets(images:
 def test_sign_flips_raise_a_false_alarm_in_at_most_6_of_100(
     images: int, runs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.comparison.statistics.RANDOM_FLIPS", 2000)
+    monkeypatch.setattr("pixtrack.tasks.comparison.statistics.RANDOM_FLIPS", 2000)
     rng = np.random.default_rng(images)
     alarms = 0
     for _ in range(runs):
@@ -130,7 +130,7 @@ def test_random_flips_agree_with_counting_every_flip(monkeypatch: pytest.MonkeyP
         [abs(np.dot(s, totals)) >= abs(totals.sum()) - 1e-9 for s in product((1, -1), repeat=14)]
     )
     assert sign_flip_p(totals, range(14)) == pytest.approx(exact)
-    monkeypatch.setattr("tasks.comparison.statistics.EXACT_CLUSTERS", 0)
+    monkeypatch.setattr("pixtrack.tasks.comparison.statistics.EXACT_CLUSTERS", 0)
     margin = 4 * (exact * (1 - exact) / RANDOM_FLIPS) ** 0.5
     assert sign_flip_p(totals, range(14)) == pytest.approx(exact, abs=margin)
 
@@ -172,7 +172,7 @@ def test_more_comparisons_can_show_only_larger_differences() -> None:
 def test_a_difference_of_that_size_is_found_80_times_in_100(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tasks.comparison.statistics.RANDOM_FLIPS", 1000)
+    monkeypatch.setattr("pixtrack.tasks.comparison.statistics.RANDOM_FLIPS", 1000)
     rng = np.random.default_rng(7)
     effect, images = 0.28, 80
     found, errors, means = 0, [], []

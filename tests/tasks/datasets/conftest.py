@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from configs.paths import Home
-from configs.schema import AnnotationDataset, DatasetConfig
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
 from tests.doubles.hub import FakeHub
 from tests.doubles.hub_datasets import HubCopy, png
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from configs.errors import UserError
-from configs.loading import load_dataset
-from configs.paths import PACKAGE_ROOT, Home
-from tasks.datasets import prepare
-from tasks.datasets.adding import NewDataset, add_dataset
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset
+from pixtrack.configs.paths import PACKAGE_ROOT, Home
+from pixtrack.tasks.datasets import prepare
+from pixtrack.tasks.datasets.adding import NewDataset, add_dataset
 from tests.tasks.datasets.conftest import Folder, row
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from configs.errors import UserError
-from configs.schema import DatasetConfig
-from tasks.datasets.annotation_rows import annotation_samples
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 
 
 def config(**changes: Any) -> DatasetConfig:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from configs.errors import UserError
-from configs.paths import Home
-from tasks.datasets import prepare
-from tasks.datasets.annotations import file_sha256
-from tasks.records import Sample
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.datasets import prepare
+from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.records import Sample
 from tests.doubles.hub_datasets import png
 from tests.tasks.datasets.conftest import Folder, encoded, row
 
@@ -233,8 +233,8 @@ def annotations_folder() -> Path | None:
     ],
 )
 def test_the_real_annotation_files_are_the_pinned_ones_and_every_row_is_good(name: str) -> None:
-    from configs.loading import load_dataset
-    from tasks.datasets.pinned import annotation_rows
+    from pixtrack.configs.loading import load_dataset
+    from pixtrack.tasks.datasets.pinned import annotation_rows
 
     config = load_dataset(name)
     found = annotations_folder()

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from configs.loading import load_dataset, load_prompt, names
-from configs.paths import Home
-from configs.schema import DatasetConfig, PromptConfig
-from tasks.datasets import prepare
-from tasks.datasets.card import card
-from tasks.datasets.contact_sheet import choose, write_contact_sheet
-from tasks.scoring import METRICS
-from tasks.scoring.postprocess import apply
+from pixtrack.configs.loading import load_dataset, load_prompt, names
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig, PromptConfig
+from pixtrack.tasks.datasets import prepare
+from pixtrack.tasks.datasets.card import card
+from pixtrack.tasks.datasets.contact_sheet import choose, write_contact_sheet
+from pixtrack.tasks.scoring import METRICS
+from pixtrack.tasks.scoring.postprocess import apply
 from tests.doubles.hub_datasets import png
 from tests.tasks.datasets.conftest import Folder, row
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import snapshot_download
 
-from configs.errors import UserError
-from configs.paths import Home
-from tasks.datasets import prepare
-from tasks.datasets.manifest import read_manifest
-from tasks.datasets.pinned import keep
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.datasets import prepare
+from pixtrack.tasks.datasets.manifest import read_manifest
+from pixtrack.tasks.datasets.pinned import keep
 from tests.doubles.hub import FakeHub
 from tests.doubles.hub_datasets import SCHEMAS, HubCopy, hub_row, put_on_hub
 from tests.tasks.datasets.conftest import changed

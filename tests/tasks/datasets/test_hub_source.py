@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import snapshot_download
 
-from configs.errors import UserError
-from configs.paths import Home
-from tasks.datasets import prepare
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.datasets import prepare
 from tests.doubles.hub import FakeHub
 from tests.doubles.hub_datasets import NAMES, SCHEMAS, hub_row, parquet, put_on_hub
 from tests.tasks.datasets.conftest import changed

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import DatasetConfig, SampleDataset
-from tasks.datasets import load_prepared, prepare
-from tasks.datasets.manifest import read_manifest
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig, SampleDataset
+from pixtrack.tasks.datasets import load_prepared, prepare
+from pixtrack.tasks.datasets.manifest import read_manifest
 from tests.doubles.hub_datasets import png
 from tests.tasks.datasets.conftest import Folder, row
 
@@ -271,7 +271,7 @@ def test_failed_rows_are_counted_in_the_manifest(folder: Folder, home: Home) -> 
 def test_a_full_disk_is_one_line_and_the_work_done_stays(
     folder: Folder, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.datasets.store import ImageStore
+    from pixtrack.tasks.datasets.image_store import ImageStore
 
     def full(self: object, path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")

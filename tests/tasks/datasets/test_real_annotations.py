@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from configs.loading import load_dataset
-from configs.paths import Home
-from configs.schema import AnnotationDataset
-from tasks.datasets import prepare
+from pixtrack.configs.loading import load_dataset
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import AnnotationDataset
+from pixtrack.tasks.datasets import prepare
 from tests.doubles.hub import FakeHub
 from tests.doubles.hub_datasets import NAMES, SCHEMAS, parquet, png
 from tests.tasks.datasets.test_annotations import annotations_folder

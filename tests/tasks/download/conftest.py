@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.paths import Home
-from tasks.transfer import download as transfer
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.hub import FakeHub
 
 

@@ -6,7 +6,7 @@ import json
 import struct
 from pathlib import Path
 
-from configs.schema import HubModel, ModelConfig
+from pixtrack.configs.schema import HubModel, ModelConfig
 
 
 def safetensors(tensors: dict[str, int], fill: bytes = b"\0") -> bytes:

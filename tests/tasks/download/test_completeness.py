@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from tasks.download import problems, require_complete
-from tasks.download.generated import write_random_pixtral
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.download import problems, require_complete
+from pixtrack.tasks.download.generated import write_random_pixtral
 from tests.tasks.download.models import hf_files, mistral_files, write
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from configs.paths import Home
-from tasks.download import (
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.download import (
     fetch_model,
     local_files,
     read_manifest,
 )
-from tasks.transfer import download as transfer
+from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.hub import FakeHub
 from tests.tasks.download.models import hf_files, mistral_files, model, write
 
@@ -256,7 +256,7 @@ def test_offline_uses_what_is_whole_and_refuses_the_rest(
 def test_a_hub_in_trouble_is_asked_again_and_then_named(
     hub: FakeHub, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.download.sources.time.sleep", lambda _: None)
+    monkeypatch.setattr("pixtrack.tasks.download.repositories.time.sleep", lambda _: None)
     config = model(REPO, hub.add("model", REPO, mistral_files()))
     hub.fail("/api/models/", status=502, times=2)
     fetch_model(config, home)
@@ -276,8 +276,8 @@ def test_an_unreachable_hub_is_one_line(
 _CHILD = """
 import sys
 from pathlib import Path
-from configs.paths import Home
-from tasks.download import fetch_model
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.download import fetch_model
 from tests.tasks.download.models import model
 fetch_model(model(sys.argv[1], sys.argv[2]), Home(Path(sys.argv[3])))
 """

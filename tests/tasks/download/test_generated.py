@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
-from tasks.download.generated import MARKER, VOCAB_SIZE, is_random, write_random_pixtral
+from pixtrack.tasks.download.generated import MARKER, VOCAB_SIZE, is_random, write_random_pixtral
 
 
 def contents(directory: Path) -> dict[str, bytes]:

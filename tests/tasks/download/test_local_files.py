@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import EndpointModel, GeneratedModel, LocalModel
-from tasks.download import fetch_model, local_files, model_identity, verify_model
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import EndpointModel, GeneratedModel, LocalModel
+from pixtrack.tasks.download import fetch_model, local_files, model_identity, verify_model
 from tests.doubles.hub import FakeHub
 from tests.tasks.download.models import mistral_files, model, write
 
@@ -74,7 +74,9 @@ def test_a_local_copy_is_hashed_once(
     config = model(REPO, "main")
     copy = write(tmp_path / "copy", mistral_files())
     first = model_identity(config, copy, home)
-    monkeypatch.setattr("tasks.download.identity.hash_file", lambda path: pytest.fail("hashed"))
+    monkeypatch.setattr(
+        "pixtrack.tasks.download.identity.hash_file", lambda path: pytest.fail("hashed")
+    )
     assert model_identity(config, copy, home) == first
 
 

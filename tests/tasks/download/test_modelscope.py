@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from configs.paths import Home
-from configs.schema import ModelConfig
-from tasks.download import fetch_model, model_identity, read_manifest
-from tasks.transfer import download as transfer
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.download import fetch_model, model_identity, read_manifest
+from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.modelscope import FakeModelScope
 from tests.tasks.download.models import mistral_files, model, write
 

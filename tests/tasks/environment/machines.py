@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.environment import Card
-from tasks.environment.cards import GIB
+from pixtrack.tasks.environment import Card
+from pixtrack.tasks.environment.cards import GIB
 
 MEASURED_H100_BYTES = 81559 << 20
 

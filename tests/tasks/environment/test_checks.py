@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from configs.loading import load_model
-from configs.paths import Home
-from configs.schema import HubModel
-from tasks.environment import Accelerators, Check, check_machine, checks, versions
-from tasks.environment import engine_checks as engines
-from tasks.environment import host_checks as hosts
-from tasks.environment.cards import GIB, Card, CardProcess
-from tasks.environment.report import worst
-from tasks.inference.strays import Stray
+from pixtrack.configs.loading import load_model
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import HubModel
+from pixtrack.tasks.environment import Accelerators, Check, check_machine, checks, versions
+from pixtrack.tasks.environment import engine_checks as engines
+from pixtrack.tasks.environment import host_checks as hosts
+from pixtrack.tasks.environment.cards import GIB, Card, CardProcess
+from pixtrack.tasks.environment.report import worst
+from pixtrack.tasks.environment.strays import Stray
 from tests.tasks.environment.machines import cards, h100, mr_v100, t4, v100
 
 CUDA = {"vllm": "0.24.0", "torch": "2.11.0"}
@@ -308,7 +308,9 @@ def test_engines_left_behind_are_named_with_what_ends_them(
 ) -> None:
     left = [
         Stray(4711, since=0.0, memory=3 * GIB, command="VLLM::EngineCore"),
-        Stray(4712, since=0.0, memory=GIB, command="python -m tasks.inference.worker"),
+        Stray(
+            4712, since=0.0, memory=GIB, command="python -m pixtrack.tasks.inference.worker.main"
+        ),
     ]
     monkeypatch.setattr(hosts, "find_strays", lambda: left)
     line = hosts.strays()
@@ -377,7 +379,7 @@ def test_the_worst_line_stands_for_all() -> None:
 def test_a_gated_model_that_is_here_is_not_asked_for(
     machine: Callable[..., None], tmp_path: Path
 ) -> None:
-    from tasks.download.generated import write_random_pixtral
+    from pixtrack.tasks.download.generated import write_random_pixtral
 
     machine([], CPU)
     config = load_model("pixtral-random").model_copy(
@@ -394,7 +396,7 @@ for name in ("prefect", "mlflow", "rich", "typer", "httpx", "huggingface_hub", "
              "pandas", "pyarrow", "PIL", "transformers", "torch", "vllm"):
     sys.modules[name] = None
 sys.argv = ["check", "--json", "--model", "pixtral-12b"]
-runpy.run_module("tasks.environment", run_name="__main__")
+runpy.run_module("pixtrack.tasks.environment", run_name="__main__")
 """
 
 

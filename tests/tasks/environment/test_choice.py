@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from configs.errors import UserError
-from configs.loading import load_model, names
-from configs.schema import ModelConfig
-from tasks.environment import choose_model
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_model, names
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.environment import choose_model
 from tests.tasks.environment.machines import h100, mr_v100, rtx_4090, t4, v100
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.environment import smi
-from tasks.environment.cards import GIB, Accelerators
-from tasks.environment.detection import detect
+from pixtrack.tasks.environment import smi
+from pixtrack.tasks.environment.cards import GIB, Accelerators
+from pixtrack.tasks.environment.detection import detect
 
 FAKES = Path(__file__).parents[2] / "doubles" / "fake_smi"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from configs.loading import load_model
-from configs.schema import ModelConfig
-from tasks.environment import plan_for_model, plan_memory
-from tasks.environment.cards import GIB
-from tasks.environment.estimate import ENCODER_CACHE_SHARE
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_model
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.environment import plan_for_model, plan_memory
+from pixtrack.tasks.environment.cards import GIB
+from pixtrack.tasks.environment.estimate import ENCODER_CACHE_SHARE
 from tests.tasks.environment.machines import h100, mr_v100, rtx_4090, t4, v100
 
 # params.json of the published model: what a directory with it must be planned by.
@@ -287,7 +287,7 @@ def test_the_table_says_every_part_and_the_verdict(pixtral: ModelConfig) -> None
 def test_planning_for_this_machine_asks_its_cards(
     pixtral: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.environment import Accelerators, detection, versions
+    from pixtrack.tasks.environment import Accelerators, detection, versions
 
     monkeypatch.setattr(versions, "engine_platform", lambda: "cuda")
     monkeypatch.setattr(detection, "detect", lambda: Accelerators(cards=tuple(t4())))

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from configs.errors import UserError
-from configs.loading import load_model, names
-from configs.schema import ModelConfig
-from tasks.download.generated import write_random_pixtral
-from tasks.environment.reading import model_shape
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_model, names
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.download.generated import write_random_pixtral
+from pixtrack.tasks.environment.reading import model_shape
 
 # The sizes in published config.json files, as far as these leave nothing to defaults.
 PIXTRAL_HF = {

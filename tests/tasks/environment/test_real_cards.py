@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from configs.loading import load_model
-from tasks.environment import detect, plan_memory, smi
-from tasks.environment.cards import GIB
+from pixtrack.configs.loading import load_model
+from pixtrack.tasks.environment import detect, plan_memory, smi
+from pixtrack.tasks.environment.cards import GIB
 
 pytestmark = pytest.mark.gpu
 

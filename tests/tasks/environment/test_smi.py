@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.environment import smi, versions
-from tasks.environment.cards import MIB
+from pixtrack.tasks.environment import smi, versions
+from pixtrack.tasks.environment.cards import MIB
 
 FAKES = Path(__file__).parents[2] / "doubles" / "fake_smi"
 

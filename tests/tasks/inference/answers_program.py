@@ -18,11 +18,11 @@ from typing import Any
 
 from bench.documents import sample_requests
 from bench.modes import chat_batch, grouped, guide_loop
-from configs.schema import Sampling
-from tasks.inference.engines.vllm import VllmEngine
-from tasks.inference.plan import EngineSpec
-from tasks.inference.prompts.mistral import MistralPrompts
-from tasks.records import Request
+from pixtrack.configs.schema import Sampling
+from pixtrack.tasks.inference.engines.vllm import VllmEngine
+from pixtrack.tasks.inference.prompts.mistral import MistralPrompts
+from pixtrack.tasks.records import Request
+from pixtrack.tasks.runs.protocol import EngineSpec
 
 SAMPLING = Sampling(max_tokens=24)
 

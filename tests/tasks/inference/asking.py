@@ -9,11 +9,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from configs.schema import Sampling
-from tasks.inference.journal import read_answers
-from tasks.inference.plan import EngineSpec, Event, Job
-from tasks.inference.process import EngineProcess
-from tasks.records import Answer, ImageRef, Request, to_json
+from pixtrack.configs.schema import Sampling
+from pixtrack.tasks.inference.host.process import EngineProcess
+from pixtrack.tasks.records import Answer, ImageRef, Request, to_json
+from pixtrack.tasks.runs.journal import read_answers
+from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 
 FINGERPRINT = "test"
 

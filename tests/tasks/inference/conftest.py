@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.download.generated import write_random_pixtral
-from tasks.inference.plan import EngineSpec
-from tasks.records import ImageRef, Request
+from pixtrack.tasks.download.generated import write_random_pixtral
+from pixtrack.tasks.records import ImageRef, Request
+from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.tasks.inference.asking import RunningEngine, draw_images, questions
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from tasks.inference.process import child_environment
+from pixtrack.tasks.inference.host.process import child_environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tasks.inference.arithmetic import Arithmetic, Load, Rates, limit_samples_per_s
-from tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
-from tasks.inference.tokens import Spread, count_tokens, estimated_seconds
-from tasks.records import ImageRef, Request
+from pixtrack.tasks.inference.arithmetic import Arithmetic, Load, Rates, limit_samples_per_s
+from pixtrack.tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
+from pixtrack.tasks.inference.tokens import Spread, count_tokens, estimated_seconds
+from pixtrack.tasks.records import ImageRef, Request
 
 PIXTRAL_12B = Arithmetic(
     {

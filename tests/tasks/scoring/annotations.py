@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.loading import load_dataset
-from tasks.datasets.annotation_rows import annotation_samples
-from tasks.records import Sample
+from pixtrack.configs.loading import load_dataset
+from pixtrack.tasks.datasets.annotation_rows import annotation_samples
+from pixtrack.tasks.records import Sample
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = Path(

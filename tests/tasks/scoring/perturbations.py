@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tasks.scoring.vqa_answers import NUMBER_WORDS
+from pixtrack.tasks.scoring.vqa_answers import NUMBER_WORDS
 
 Perturbation = Callable[[Sequence[str], str, int], str]
 """(golds, another row's gold, index) to a prediction."""

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from configs.errors import UserError
-from configs.loading import load_dataset, load_prompt, names
-from configs.schema import DatasetConfig, PromptConfig
-from tasks.scoring import METRICS, postprocess
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset, load_prompt, names
+from pixtrack.configs.schema import DatasetConfig, PromptConfig
+from pixtrack.tasks.scoring import METRICS, postprocess
 
 
 @pytest.mark.parametrize(

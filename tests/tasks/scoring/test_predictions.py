@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from tasks.records import Sample, Turn
-from tasks.scoring.predictions import read_predictions
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.records import Sample, Turn
+from pixtrack.tasks.scoring.predictions import read_predictions
 
 SAMPLES = [
     Sample(

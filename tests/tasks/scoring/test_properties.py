@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.loading import load_dataset
-from tasks.records import Gold
-from tasks.scoring import METRICS
-from tasks.scoring.anls import collapse
-from tasks.scoring.metrics import functions_of
+from pixtrack.configs.loading import load_dataset
+from pixtrack.tasks.records import Gold
+from pixtrack.tasks.scoring import METRICS
+from pixtrack.tasks.scoring.anls import collapse
+from pixtrack.tasks.scoring.metrics import functions_of
 
 # Letters, digits, punctuation, blanks and the odd ones that a normaliser may trip over.
 MARKS = "ab01.,;:!?%$-_/\\'\"()[]{}<>@`=+ \n\t"

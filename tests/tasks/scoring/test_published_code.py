@@ -25,11 +25,11 @@ from pathlib import Path
 
 import pytest
 
-from configs.loading import load_dataset
-from tasks.records import Answer, Gold
-from tasks.scoring import METRICS
-from tasks.scoring.metric import ScoreFunction
-from tasks.scoring.scored import score_outputs
+from pixtrack.configs.loading import load_dataset
+from pixtrack.tasks.records import Answer, Gold
+from pixtrack.tasks.scoring import METRICS
+from pixtrack.tasks.scoring.metric import ScoreFunction
+from pixtrack.tasks.scoring.scored import score_outputs
 from tests.tasks.scoring.annotations import DATASETS, needs_annotations, samples
 from tests.tasks.scoring.perturbations import PERTURBATIONS
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.errors import UserError
-from configs.schema import DatasetConfig, PromptConfig, PromptVariant
-from tasks.records import Answer, Sample
-from tasks.scoring import METRICS, score_samples
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import DatasetConfig, PromptConfig, PromptVariant
+from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.scoring import METRICS, score_samples
 
 COLUMNS = [
     "index",

@@ -10,8 +10,8 @@ import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy import stats
 
-from tasks.runs import Interval
-from tasks.scoring import clustered_interval
+from pixtrack.tasks.runs.directory import Interval
+from pixtrack.tasks.scoring import clustered_interval
 
 
 def clustered_data(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from configs.paths import Home
-from tasks.tracking.store import client, local_uri
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.tracking.connection import client, local_uri
 from tests.tasks.comparison.factory import DatasetFactory
 
 TRACKING = """

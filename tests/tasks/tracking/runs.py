@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.runs import Interval, RunDirectory
-from tasks.tracking.content import RunContent
+from pixtrack.tasks.runs.directory import Interval, RunDirectory
+from pixtrack.tasks.tracking.content import RunContent
 from tests.tasks.comparison.factory import DatasetFactory
 
 

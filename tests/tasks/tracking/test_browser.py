@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from configs.paths import Home
-from tasks.tracking import links, log_run
-from tasks.tracking.server import free_port, serve
-from tasks.tracking.store import local_uri
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.tracking import links, log_run
+from pixtrack.tasks.tracking.connection import local_uri
+from pixtrack.tasks.tracking.server import free_port, serve
 from tests.browser import chromium
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from configs.paths import Home
-from tasks.runs import Interval, RunDirectory
-from tasks.tracking.content import (
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.runs.directory import Interval, RunDirectory
+from pixtrack.tasks.tracking.content import (
     RunContent,
     flatten,
     gpu_name,

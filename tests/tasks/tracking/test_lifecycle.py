@@ -7,19 +7,19 @@ import sys
 import time
 from typing import Any
 
-from configs.paths import Home
-from tasks.runs import RunDirectory
-from tasks.tracking import begin, end, interrupted, reap, tracking_uri
-from tasks.tracking.lifecycle import owner, owner_is_dead
-from tasks.tracking.links import TrackedRun, read_tracked, tracked_file, write_tracked
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking import begin, end, interrupted, reap, tracking_uri
+from pixtrack.tasks.tracking.lifecycle import owner, owner_is_dead
+from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, tracked_file, write_tracked
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 
 BEGIN_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from tasks.runs import RunDirectory
-from tasks.tracking import begin
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking import begin
 print(begin(RunDirectory(Path(sys.argv[1]))), flush=True)
 time.sleep(120)
 """
@@ -78,8 +78,8 @@ def test_an_owner_is_dead_only_where_that_is_certain() -> None:
 def test_the_machine_is_sampled_while_the_run_is_running(
     home: Home, mlflow: Any, dataset: DatasetFactory
 ) -> None:
-    from tasks.tracking import log_run
-    from tasks.tracking.system import samples_file
+    from pixtrack.tasks.tracking import log_run
+    from pixtrack.tasks.tracking.system import samples_file
 
     run = finished_run(dataset)
     run_id = begin(run)
@@ -100,7 +100,7 @@ def test_the_machine_is_sampled_while_the_run_is_running(
 def test_samples_that_a_torn_line_follows_are_sent_once(
     home: Home, mlflow: Any, dataset: DatasetFactory
 ) -> None:
-    from tasks.tracking.system import samples_file, send
+    from pixtrack.tasks.tracking.system import samples_file, send
 
     run = finished_run(dataset)
     run_id = begin(run)

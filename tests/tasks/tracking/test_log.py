@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from configs.paths import Home
-from tasks.runs import RunDirectory
-from tasks.tracking import begin, end, links, log_run
-from tasks.tracking.links import read_tracked
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking import begin, end, links, log_run
+from pixtrack.tasks.tracking.links import read_tracked
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.conftest import artifact
 from tests.tasks.tracking.runs import finished_run

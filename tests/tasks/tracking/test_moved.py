@@ -14,12 +14,12 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from configs.paths import Home
-from flows.cli.main import app
-from tasks import tracking
-from tasks.tracking.moved import follow_the_move
-from tasks.tracking.server import HOST, free_port, serve
-from tasks.tracking.store import client, local_uri
+from pixtrack.configs.paths import Home
+from pixtrack.flows.cli.main import app
+from pixtrack.tasks import tracking
+from pixtrack.tasks.tracking.connection import client, local_uri
+from pixtrack.tasks.tracking.moved import follow_the_move
+from pixtrack.tasks.tracking.server import HOST, free_port, serve
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 
@@ -34,7 +34,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # By a process of its own: MLflow's tracing remembers a process's first store.
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
     subprocess.run(
-        [sys.executable, "-m", "flows.cli.main", "sync"],
+        [sys.executable, "-m", "pixtrack.flows.cli.main", "sync"],
         env={**environment, "PIXTRACK_HOME": str(home.root)},
         check=True,
     )

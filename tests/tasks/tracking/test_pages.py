@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from configs.paths import Home
-from tasks.runs import RunDirectory
-from tasks.tracking.content import RunContent
-from tasks.tracking.pages import breakdowns, description, predictions
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking.content import RunContent
+from pixtrack.tasks.tracking.pages import breakdowns, description, predictions
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import changed, finished_run
 

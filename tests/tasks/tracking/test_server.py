@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from configs.paths import Home
-from tasks import tracking
-from tasks.tracking import TrackingUnavailable, traces
-from tasks.tracking.server import free_port, serve
-from tasks.tracking.store import client
+from pixtrack.configs.paths import Home
+from pixtrack.tasks import tracking
+from pixtrack.tasks.tracking import TrackingUnavailable, traces
+from pixtrack.tasks.tracking.connection import client
+from pixtrack.tasks.tracking.server import free_port, serve
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 
@@ -116,7 +116,7 @@ def test_ui_opens_on_a_free_port_says_so_and_ends_with_its_server(
         taken.listen()
         port = taken.getsockname()[1]
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.main", "ui", "--port", str(port)],
+            [sys.executable, "-m", "pixtrack.flows.cli.main", "ui", "--port", str(port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

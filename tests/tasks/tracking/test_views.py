@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tasks.tracking.views import dataset_view, decode, encode, leaderboard_view
+from pixtrack.tasks.tracking.views import dataset_view, decode, encode, leaderboard_view
 
 
 def test_encoded_view_reads_back_and_is_stable() -> None:

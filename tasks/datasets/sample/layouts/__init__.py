@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tasks.datasets.sample.canvas import Canvas
-from tasks.datasets.sample.layouts.bar_charts import draw as draw_bar_chart
-from tasks.datasets.sample.layouts.forms import draw as draw_form
-from tasks.datasets.sample.layouts.invoices import draw as draw_invoice
-from tasks.datasets.sample.layouts.line_charts import draw as draw_line_chart
-from tasks.datasets.sample.layouts.receipts import draw as draw_receipt
-from tasks.datasets.sample.layouts.tables import draw as draw_table
-from tasks.datasets.sample.questions import Question
-from tasks.datasets.sample.words import Vocabulary
+from pixtrack.tasks.datasets.sample.canvas import Canvas
+from pixtrack.tasks.datasets.sample.layouts.bar_charts import draw as draw_bar_chart
+from pixtrack.tasks.datasets.sample.layouts.forms import draw as draw_form
+from pixtrack.tasks.datasets.sample.layouts.invoices import draw as draw_invoice
+from pixtrack.tasks.datasets.sample.layouts.line_charts import draw as draw_line_chart
+from pixtrack.tasks.datasets.sample.layouts.receipts import draw as draw_receipt
+from pixtrack.tasks.datasets.sample.layouts.tables import draw as draw_table
+from pixtrack.tasks.datasets.sample.questions import Question
+from pixtrack.tasks.datasets.sample.words import Vocabulary
 
 Layout = Callable[[random.Random, Vocabulary], tuple[Canvas, list[Question]]]
 

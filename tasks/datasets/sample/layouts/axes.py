@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tasks.datasets.sample.canvas import GREY, INK, PALE, Canvas
+from pixtrack.tasks.datasets.sample.canvas import GREY, INK, PALE, Canvas
 
 UNITS = ("", "", "%", "kg", "km", "$")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import random
 
-from tasks.datasets.sample.canvas import ACCENTS, GREY, PALE, Canvas, random_canvas, tint
-from tasks.datasets.sample.questions import (
+from pixtrack.tasks.datasets.sample.canvas import ACCENTS, GREY, PALE, Canvas, random_canvas, tint
+from pixtrack.tasks.datasets.sample.questions import (
     Question,
     amount,
     counting,
@@ -18,7 +18,7 @@ from tasks.datasets.sample.questions import (
     unanswerable,
     whether,
 )
-from tasks.datasets.sample.words import ADJECTIVES, CITIES, NOUNS, Vocabulary
+from pixtrack.tasks.datasets.sample.words import ADJECTIVES, CITIES, NOUNS, Vocabulary
 
 SIZES = ((352, 416), (368, 384), (384, 384), (400, 368), (448, 320))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from tasks.datasets.sample.canvas import GREY, SERIES, Canvas, random_canvas
-from tasks.datasets.sample.layouts.axes import (
+from pixtrack.tasks.datasets.sample.canvas import GREY, SERIES, Canvas, random_canvas
+from pixtrack.tasks.datasets.sample.layouts.axes import (
     UNITS,
     Scale,
     draw_legend,
@@ -15,7 +15,7 @@ from tasks.datasets.sample.layouts.axes import (
     random_values,
     written_value,
 )
-from tasks.datasets.sample.questions import (
+from pixtrack.tasks.datasets.sample.questions import (
     Question,
     counting,
     extractive,
@@ -27,7 +27,7 @@ from tasks.datasets.sample.questions import (
     whether,
     with_unit,
 )
-from tasks.datasets.sample.words import CITIES, COUNTRIES, MONTHS, Vocabulary
+from pixtrack.tasks.datasets.sample.words import CITIES, COUNTRIES, MONTHS, Vocabulary
 
 SIZES = ((352, 304), (384, 304), (400, 320), (416, 304), (432, 288), (448, 304))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from tasks.datasets.sample.canvas import GREY, INK, Canvas, random_canvas
-from tasks.datasets.sample.questions import (
+from pixtrack.tasks.datasets.sample.canvas import GREY, INK, Canvas, random_canvas
+from pixtrack.tasks.datasets.sample.questions import (
     Question,
     amount,
     counting,
@@ -18,7 +18,7 @@ from tasks.datasets.sample.questions import (
     whether,
     which,
 )
-from tasks.datasets.sample.words import (
+from pixtrack.tasks.datasets.sample.words import (
     CITIES,
     FIRST_NAMES,
     FOOD_KINDS,

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import random
 
-from tasks.datasets.sample.canvas import ACCENTS, GREY, INK, PALE, Canvas, random_canvas, tint
-from tasks.datasets.sample.questions import (
+from pixtrack.tasks.datasets.sample.canvas import (
+    ACCENTS,
+    GREY,
+    INK,
+    PALE,
+    Canvas,
+    random_canvas,
+    tint,
+)
+from pixtrack.tasks.datasets.sample.questions import (
     Question,
     counting,
     extractive,
@@ -16,7 +24,7 @@ from tasks.datasets.sample.questions import (
     unanswerable,
     whether,
 )
-from tasks.datasets.sample.words import (
+from pixtrack.tasks.datasets.sample.words import (
     CITIES,
     COUNTRIES,
     DEPARTMENTS,

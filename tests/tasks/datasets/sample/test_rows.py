@@ -8,11 +8,11 @@ from itertools import islice
 import pytest
 from PIL import Image
 
-from tasks.datasets.sample import rows
-from tasks.datasets.sample.canvas import text_width
-from tasks.datasets.sample.layouts import LAYOUTS
-from tasks.datasets.sample.page import draw_page
-from tasks.datasets.sample.questions import KINDS
+from pixtrack.tasks.datasets.sample import rows
+from pixtrack.tasks.datasets.sample.canvas import text_width
+from pixtrack.tasks.datasets.sample.layouts import LAYOUTS
+from pixtrack.tasks.datasets.sample.page import draw_page
+from pixtrack.tasks.datasets.sample.questions import KINDS
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,16 @@ from typing import Any, TypeVar
 
 import pytest
 
-from configs.errors import UserError
-from configs.schema import Sampling
-from tasks.inference.engines.base import EngineDied, EngineOutput, EnginePrompt, RequestRefused
-from tasks.inference.engines.openai import OpenAiEngine
-from tasks.inference.plan import EngineSpec
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import Sampling
+from pixtrack.tasks.inference.engines.base import (
+    EngineDied,
+    EngineOutput,
+    EnginePrompt,
+    RequestRefused,
+)
+from pixtrack.tasks.inference.engines.openai import OpenAiEngine
+from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.doubles.endpoint import Endpoint, Reply, completion, stream
 
 T = TypeVar("T")

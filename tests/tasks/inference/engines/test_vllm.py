@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import Sampling
-from tasks.inference.plan import EngineSpec
-from tasks.inference.process import child_environment
-from tasks.records import Request
+from pixtrack.configs.schema import Sampling
+from pixtrack.tasks.inference.host.process import child_environment
+from pixtrack.tasks.records import Request
+from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.tasks.inference.asking import RunningEngine
 from tests.tasks.inference.processes import below, kill_at_once
 

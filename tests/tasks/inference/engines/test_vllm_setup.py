@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from configs.errors import UserError
-from tasks.inference.engines.vllm_setup import (
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.inference.engines.vllm_setup import (
     checked_arguments,
     compute_in_engine_core,
     engine_arguments,
     kv_cache_tokens,
 )
-from tasks.inference.plan import EngineSpec
+from pixtrack.tasks.runs.protocol import EngineSpec
 
 
 def spec(**changes: object) -> EngineSpec:

@@ -1,0 +1,1 @@
+"""pixtrack: a workflow-orchestrated experiment tracker for vision-language models."""

@@ -1,0 +1,5 @@
+"""`python -m pixtrack`: the same as the command `pixtrack`."""
+
+from pixtrack.flows.cli.main import main
+
+main()

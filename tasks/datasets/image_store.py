@@ -1,0 +1,80 @@
+"""The image store: image files under their content hash, written once, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixtrack.tasks.images import BadImage, inspect_image
+
+MAX_FILE_BYTES = 100 * 2**20
+"""Larger image files are refused: reading one would break the promise about memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image in the store."""
+
+    sha256: str
+    path: str
+    """Relative to the store, with slashes."""
+    width: int
+    """Pixels, after the EXIF orientation is applied."""
+    height: int
+    bytes: int
+
+
+class ImageStore:
+    """Takes image files in as they came: no re-encoding, ab/abcdef….png.
+
+    Threads and processes may add at once, the same image too: each writes a file of its own and
+    renames it into place.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[str, StoredImage] = {}
+
+    def add(self, image: bytes | Path) -> StoredImage:
+        """Checks the image and stores it. Raises BadImage with a reason, OSError for a full disk."""
+        data = image if isinstance(image, bytes) else _read(image)
+        if len(data) > MAX_FILE_BYTES:
+            raise BadImage(f"{len(data):,} bytes is more than {MAX_FILE_BYTES:,}")
+        digest = hashlib.sha256(data).hexdigest()
+        known = self._known.get(digest)
+        if known is not None:
+            return known
+        facts = inspect_image(data)
+        path = f"{digest[:2]}/{digest}.{facts.extension}"
+        self._write(self.root / path, data)
+        stored = StoredImage(digest, path, facts.width, facts.height, len(data))
+        self._known[digest] = stored
+        return stored
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            if path.stat().st_size == len(data):
+                return
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise BadImage(f"{size:,} bytes is more than {MAX_FILE_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadImage(f"cannot be read: {error.strerror or error}") from None

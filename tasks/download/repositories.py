@@ -1,0 +1,204 @@
+"""The two places that model files come from: the Hugging Face hub (or a mirror), and ModelScope."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.download.endpoints import hub_endpoint
+from pixtrack.tasks.transfer import RemoteFile
+from pixtrack.tasks.transfer.download import TIMEOUT
+
+LIST_ATTEMPTS = 3
+"""For a source that is there and troubled (429, 5xx), one and two seconds apart."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A repository at one commit."""
+
+    revision: str
+    """The commit that the asked-for revision stands for; "" where the source does not tell."""
+    files: tuple[RemoteFile, ...]
+
+
+class HuggingFace:
+    """One model repository on the hub."""
+
+    name = "huggingface"
+
+    def __init__(self, repo: str, revision: str) -> None:
+        from huggingface_hub import get_token
+
+        self.repo = repo
+        self.revision = revision
+        self.endpoint = hub_endpoint()
+        self._token = get_token()
+
+    def list(self, attempt: int = 1) -> Listing:
+        """The repository's files, at the commit that the revision stands for."""
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+
+        api = HfApi(endpoint=self.endpoint, token=self._token or False)
+        try:
+            # One request, without the retries of list_repo_tree (23 s where nobody answers).
+            info = api.model_info(
+                self.repo, revision=self.revision, files_metadata=True, timeout=30
+            )
+        except GatedRepoError:
+            raise self._gated() from None
+        except RevisionNotFoundError:
+            raise UserError(
+                f"{self.endpoint}/{self.repo} has no revision {self.revision!r}: "
+                "correct source.revision in the model's file"
+            ) from None
+        except RepositoryNotFoundError:
+            raise UserError(
+                f"{self.endpoint} has no model {self.repo!r} that you may see: correct source.repo, "
+                "or set HF_TOKEN if it is private"
+            ) from None
+        except HfHubHTTPError as error:
+            status = error.response.status_code
+            if (status == 429 or status >= 500) and attempt < LIST_ATTEMPTS:
+                time.sleep(attempt)
+                return self.list(attempt + 1)
+            raise UserError(
+                f"{self.endpoint} answers HTTP {status} for {self.repo}: try again later, or set "
+                "HF_ENDPOINT to a mirror"
+            ) from None
+        except Exception as error:
+            # The hub's client has changed its HTTP library twice (requests, httpx, httpx2), so a
+            # connection that fails is known by where its class comes from.
+            if type(error).__module__.partition(".")[0] not in {"httpx", "httpx2", "requests"}:
+                raise
+            raise unreachable(self.endpoint, error, "HF_ENDPOINT") from None
+        self.revision = info.sha or self.revision
+        return Listing(
+            info.sha or "",
+            tuple(
+                RemoteFile(
+                    path=entry.rfilename,
+                    size=entry.size or 0,
+                    sha256=entry.lfs.sha256 if entry.lfs else "",
+                    git_sha1="" if entry.lfs else entry.blob_id or "",
+                )
+                for entry in info.siblings or ()
+            ),
+        )
+
+    def url(self, path: str) -> str:
+        """Where a file's content is."""
+        return f"{self.endpoint}/{self.repo}/resolve/{self.revision}/{quote(path)}"
+
+    def headers(self) -> Mapping[str, str]:
+        """The token, where there is one."""
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    def refusal(self, response: httpx.Response, path: str) -> UserError | None:
+        """What a status of the hub means, where trying again does not help."""
+        code = response.headers.get("x-error-code", "")
+        if code == "GatedRepo":
+            return self._gated()
+        if response.status_code in (401, 403):
+            return UserError(
+                f"{self.endpoint} refuses {self.repo}/{path} (HTTP {response.status_code}): set "
+                f"HF_TOKEN to a token that may read it ({self.endpoint}/settings/tokens)"
+            )
+        if response.status_code == 404:
+            return UserError(f"{self.endpoint}/{self.repo} has no {path} at {self.revision[:12]}")
+        return None
+
+    def _gated(self) -> UserError:
+        page = f"https://huggingface.co/{self.repo}"
+        token = "your token has no access yet" if self._token else "no token is set"
+        return UserError(
+            f"{self.repo} is gated and {token}: accept its conditions at {page}, then set HF_TOKEN "
+            "to a token with read access (https://huggingface.co/settings/tokens)"
+        )
+
+
+class ModelScope:
+    """One model repository on ModelScope (MODELSCOPE_DOMAIN names another host)."""
+
+    name = "modelscope"
+
+    def __init__(self, repo: str, revision: str = "master") -> None:
+        self.repo = repo
+        self.revision = revision
+        domain = (os.environ.get("MODELSCOPE_DOMAIN") or "modelscope.cn").rstrip("/")
+        self.endpoint = domain if "://" in domain else f"https://{domain}"
+        self._token = os.environ.get("MODELSCOPE_API_TOKEN", "")
+
+    def list(self) -> Listing:
+        """The repository's files, each with its sha256."""
+        url = f"{self.endpoint}/api/v1/models/{self.repo}/repo/files"
+        query = {"Revision": self.revision, "Recursive": "True"}
+        try:
+            response = httpx.get(
+                url,
+                params=query,
+                headers=dict(self.headers()),
+                timeout=TIMEOUT,
+                follow_redirects=True,
+            )
+        except httpx.HTTPError as error:
+            raise unreachable(self.endpoint, error, "MODELSCOPE_DOMAIN") from None
+        if response.status_code != 200:
+            raise self.refusal(response, "") or UserError(
+                f"{self.endpoint} answers HTTP {response.status_code} for {self.repo}: try again later"
+            )
+        try:
+            entries = response.json()["Data"]["Files"]
+            files = tuple(
+                RemoteFile(
+                    path=entry["Path"], size=int(entry["Size"]), sha256=entry.get("Sha256") or ""
+                )
+                for entry in entries
+                if entry.get("Type") != "tree"
+            )
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{url} does not answer as ModelScope's file list: check MODELSCOPE_DOMAIN"
+            ) from None
+        return Listing(revision="", files=files)
+
+    def url(self, path: str) -> str:
+        """Where a file's content is."""
+        query = urlencode({"Revision": self.revision, "FilePath": path})
+        return f"{self.endpoint}/api/v1/models/{self.repo}/repo?{query}"
+
+    def headers(self) -> Mapping[str, str]:
+        """The token, where there is one."""
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    def refusal(self, response: httpx.Response, path: str) -> UserError | None:
+        """What a status of ModelScope means, where trying again does not help."""
+        if response.status_code in (401, 403):
+            return UserError(
+                f"{self.endpoint} refuses {self.repo} (HTTP {response.status_code}): set "
+                "MODELSCOPE_API_TOKEN to a token that may read it"
+            )
+        if response.status_code == 404:
+            what = f"{self.repo}/{path}" if path else self.repo
+            return UserError(f"{self.endpoint} has no {what}: correct source.modelscope")
+        return None
+
+
+def unreachable(endpoint: str, error: Exception, variable: str) -> UserError:
+    """The explanation of a source that does not answer; `variable` names another host for it."""
+    return UserError(
+        f"{endpoint} cannot be reached ({type(error).__name__}): check the network, set {variable} "
+        "to a mirror, or give a downloaded copy with --model-dir"
+    )

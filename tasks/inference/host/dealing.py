@@ -1,0 +1,60 @@
+"""Deals a run's unanswered questions out to several engines: one job a replica.
+
+Each replica answers into a part journal beside the run's, which `pixtrack.tasks.runs.parts` folds
+into it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pixtrack.tasks.inference.worker.grouping import group_by_image
+from pixtrack.tasks.records import Request, to_json
+from pixtrack.tasks.runs.directory import write_atomically
+from pixtrack.tasks.runs.parts import part_path
+from pixtrack.tasks.runs.protocol import Job
+
+PIXELS_PER_TOKEN = 256
+"""Pixtral's patches of 16 x 16; other models' images cost in proportion."""
+MOST_IMAGE_TOKENS = 4096
+QUESTION_TOKENS = 150
+"""What a question costs beside its image, in prompt tokens: its text, and its answer's decoding."""
+
+
+def deal(requests: Sequence[Request], number: int) -> list[list[Request]]:
+    """The requests in `number` parts of about equal cost; an image's questions stay together.
+
+    In the requests' order, each image group goes to the part that has least so far.
+    """
+    parts: list[list[Request]] = [[] for _ in range(number)]
+    costs = [0] * number
+    for group in group_by_image(requests):
+        least = costs.index(min(costs))
+        parts[least] += group
+        costs[least] += _cost(group)
+    return parts
+
+
+def split_job(job: Job, unanswered: Sequence[Request], number: int, started: str) -> list[Job]:
+    """One job a replica, its requests written beside the run's. `started` is the asking's own time:
+    all parts are one invocation.
+    """
+    jobs = []
+    for part, requests in enumerate(deal(unanswered, number)):
+        path = part_path(Path(job.requests_path), part)
+        lines = "".join(json.dumps(to_json(r), ensure_ascii=False) + "\n" for r in requests)
+        write_atomically(path, lines)
+        journal = part_path(Path(job.journal_path), part)
+        changed = {"requests_path": str(path), "journal_path": str(journal), "started": started}
+        jobs.append(job.model_copy(update=changed))
+    return jobs
+
+
+def _cost(group: Sequence[Request]) -> int:
+    images = sum(
+        min(MOST_IMAGE_TOKENS, image.width * image.height // PIXELS_PER_TOKEN)
+        for image in group[0].images
+    )
+    return images + QUESTION_TOKENS * len(group)

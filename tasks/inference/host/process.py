@@ -1,0 +1,296 @@
+"""Starts the inference child and talks to it: specs and jobs down, events up.
+
+Called by the flows (through pixtrack.tasks.inference.host.session). The child, `python -m
+pixtrack.tasks.inference.worker.main`, runs below a guard (pixtrack.tasks.inference.host.guard) in a session of its own, so
+that nothing of it is left behind, however this process or the child ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import IMPORT_ROOT
+from pixtrack.tasks.inference.host import guard, startup
+from pixtrack.tasks.inference.host.failures import explain
+from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
+from pixtrack.tasks.scratch import Scratch, make_scratch
+
+PYTHON_VARIABLE = "PIXTRACK_VLLM_PYTHON"
+"""Names the interpreter that has vLLM; default: this one."""
+
+GRACE_SECONDS = 10.0
+"""From being told to end until everything is killed."""
+
+SOCKET_NAME_BYTES = 36
+"""vLLM names its sockets by a UUID."""
+
+CHILD_ENVIRONMENT = {
+    # The model's files are all there; a look at the hub costs seconds, or minutes without network.
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    # The worker has threads (journal, events) when vLLM starts its processes.
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+}
+"""Set where the user has not set them."""
+
+
+class EngineProcess:
+    """The inference child of one engine; a context manager. Used from one thread at a time."""
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        log: Path,
+        python: str | None = None,
+        cards: Sequence[str] = (),
+    ) -> None:
+        self.spec = spec
+        self.cards = tuple(cards)
+        """The cards that the child sees; (): those that this process does."""
+        self.log = log
+        self.python = python
+        self.grace_seconds = GRACE_SECONDS
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline: int | None = None
+        self._scratch: Scratch | None = None
+        self._log_start = 0
+        self._writing = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The guard's process id, while it runs; it is also its session's id."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Starts the child and sends it the spec; returns at once, `events` tells how it goes.
+
+        Raises UserError where the interpreter is not there.
+        """
+        if self._process is not None:
+            raise ValueError("the inference child was started already")
+        python = find_python(self.python)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        # vLLM leaves sockets and other files behind: all of them here, and the guard removes it.
+        self._scratch = make_scratch(socket_name_bytes=SOCKET_NAME_BYTES)
+        read_end, self._lifeline = os.pipe()
+        try:
+            with self.log.open("ab") as log:
+                started = time.strftime("%Y-%m-%d %H:%M:%S")
+                log.write(
+                    f"=== {started} {python} -m pixtrack.tasks.inference.worker.main\n".encode()
+                )
+                self._log_start = log.tell()
+                self._process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-I", "-S", guard.__file__),
+                        *(str(read_end), str(self.grace_seconds)),
+                        *(python, "-m", "pixtrack.tasks.inference.worker.main"),
+                    ],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=child_environment(os.environ, str(self._scratch.path), self.cards),
+                    pass_fds=[read_end, self._scratch.lock],
+                    start_new_session=True,
+                )
+        finally:
+            os.close(read_end)
+        self._send(self.spec.model_dump_json())
+
+    def submit(self, job: Job) -> None:
+        """Hands over one more job; the child works through them in this order."""
+        self._send(job.model_dump_json())
+
+    def no_more_jobs(self) -> None:
+        """Lets the child end when the last job is done. May be called twice."""
+        process = self._started()
+        assert process.stdin is not None
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
+    def events(self) -> Iterator[Event]:
+        """What the child reports, as it comes, until it ends.
+
+        The last event is `closed`, or `engine_failed` with the reason in one line, taken from the
+        log where the child could not tell it, with details["log"] and, for an out-of-memory,
+        details["reason"] == "out_of_memory".
+        """
+        process = self._started()
+        assert process.stdout is not None
+        last = Event(event="starting")
+        for line in process.stdout:
+            try:
+                event = Event.model_validate_json(line)
+            except ValidationError:
+                continue  # not ours: written by something that took the descriptor over
+            if event.event == "engine_failed":
+                event = self._explained(event)
+            elif event.event == "closed" and last.event == "engine_failed":
+                break
+            last = event
+            yield event
+        if last.event not in ("closed", "engine_failed"):
+            code = process.wait()
+            yield self._explained(Event(event="engine_failed", details={"exit_code": code}))
+
+    def close(self) -> None:
+        """Ends the child and every process below it; returns when they are gone.
+
+        May be called twice, and without start.
+        """
+        process, self._process = self._process, None
+        lifeline, self._lifeline = self._lifeline, None
+        scratch, self._scratch = self._scratch, None
+        try:
+            if process is not None:
+                self._end(process)
+        finally:
+            if lifeline is not None:
+                os.close(lifeline)
+            if scratch is not None:
+                scratch.remove()
+
+    def __enter__(self) -> EngineProcess:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(self.grace_seconds + 5)
+        finally:
+            # The guard has done this already, unless somebody killed it.
+            kill_session(process.pid)
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(BrokenPipeError):
+                    assert pipe is not None
+                    pipe.close()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise ValueError("the inference child is not running: call start()")
+        return self._process
+
+    def _send(self, message: str) -> None:
+        process = self._started()
+        assert process.stdin is not None
+        # A child that is gone says why in `events`.
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            process.stdin.write(message.encode() + b"\n")
+            process.stdin.flush()
+
+    def _explained(self, event: Event) -> Event:
+        python = find_python(self.python)
+        failure = explain(event, self._log_text(), self.spec, python)
+        details = {**event.details, **failure.details, "log": str(self.log)}
+        return event.model_copy(
+            update={"message": failure.message, "remedy": failure.remedy, "details": details}
+        )
+
+    def _log_text(self) -> str:
+        with self.log.open("rb") as file:
+            file.seek(self._log_start)
+            return file.read().decode("utf-8", "replace")
+
+
+def find_python(chosen: str | None = None) -> str:
+    """The interpreter for the inference child: `chosen`, PIXTRACK_VLLM_PYTHON, or this one.
+
+    Raises UserError where it cannot be run.
+    """
+    name = chosen or os.environ.get(PYTHON_VARIABLE) or sys.executable
+    found = shutil.which(Path(name).expanduser())
+    if found is None:
+        raise UserError(
+            f"{PYTHON_VARIABLE}={name}: no such interpreter: set it to the Python that has vLLM, "
+            "or unset it to use pixtrack's own"
+        )
+    # Not resolved: a virtual environment's python is a link, and knows its packages by its path.
+    return str(Path(found).absolute())
+
+
+def child_environment(
+    environment: Mapping[str, str], scratch: str, cards: Sequence[str] = ()
+) -> dict[str, str]:
+    """The inference child's environment: pixtrack's packages and the start-up hooks importable.
+
+    `scratch` is the engine's own folder for sockets and temporary files, which the guard removes
+    in the end; what is compiled is kept where it would be without one.
+    """
+    path = [str(startup.DIRECTORY), environment.get("PYTHONPATH", "")]
+    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{_user()}"
+    return {
+        **CHILD_ENVIRONMENT,
+        "TORCHINDUCTOR_CACHE_DIR": str(compiled),
+        **environment,
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONSAFEPATH": "1",  # whatever lies in the current directory is not imported
+        "PYTHONUNBUFFERED": "1",  # the log is whole when a process is killed
+        "PIXTRACK_ROOT": str(IMPORT_ROOT),
+        "PIXTRACK_SCRATCH": scratch,
+        "VLLM_RPC_BASE_PATH": scratch,
+        "TMPDIR": scratch,
+        **_visible(environment, cards),
+    }
+
+
+def _visible(environment: Mapping[str, str], cards: Sequence[str]) -> dict[str, str]:
+    """What shows these cards alone; numbered as the vendors' tools do, which CUDA does not by itself."""
+    if not cards:
+        return {}
+    names = ["CUDA_VISIBLE_DEVICES"]
+    names += ["IX_VISIBLE_DEVICES"] if environment.get("IX_VISIBLE_DEVICES") else []
+    return {**dict.fromkeys(names, ",".join(cards)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def _user() -> str:
+    """The user's name as torch has it in the name of its cache."""
+    try:
+        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
+    except (KeyError, OSError):
+        return f"uid_{os.getuid()}"
+
+
+def kill_session(session: int) -> None:
+    """SIGKILL to every process of a session, and waits up to 5 s until none is left."""
+    import psutil
+
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        alive = []
+        for process in psutil.process_iter(["status"]):
+            with contextlib.suppress(ProcessLookupError, psutil.Error):
+                zombie = process.info["status"] == psutil.STATUS_ZOMBIE
+                if os.getsid(process.pid) == session and not zombie:
+                    alive.append(process.pid)
+        if not alive:
+            return
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)

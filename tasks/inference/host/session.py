@@ -1,0 +1,191 @@
+"""One engine for all runs of a model: started early, fed as runs open, closed in the end.
+
+Called by the flows. The engine's start (imports, weights, warm-up) takes longer than everything
+around it, so `start` may be called before the dataset is prepared; `ask` waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.inference.host.process import EngineProcess
+from pixtrack.tasks.inference.host.replicas import EngineReplicas
+from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
+
+
+class HasJob(Protocol):
+    """What can be asked: an opened run, or free questions."""
+
+    @property
+    def job(self) -> Job:
+        """What the inference child is told; the same every time."""
+        ...
+
+
+class EngineFailed(UserError):
+    """The engine did not start, or died: the reason in one line, and the log."""
+
+    exit_code = 3
+
+
+@dataclass
+class AskedRun:
+    """What asking a run's questions took."""
+
+    asked: int = 0
+    seconds: float = 0.0
+    started: str = ""
+    """UTC, ISO 8601; "" where nothing was asked."""
+    last: Event | None = None
+    engine: dict[str, Any] = field(default_factory=dict)
+
+
+class EngineSession:
+    """Owns the inference child; a context manager. `smaller` makes the spec of a second try."""
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        log: Path,
+        smaller: Callable[[], EngineSpec | None] = lambda: None,
+    ) -> None:
+        self.spec = spec
+        self.log = log
+        self._smaller = smaller
+        self._same: EngineSpec | None = spec
+        self._process: EngineProcess | EngineReplicas | None = None
+        self._events: Iterator[Event] | None = None
+        self._submitted: list[HasJob] = []
+        self._ready: Event | None = None
+        self._closing: threading.Thread | None = None
+        self.started_at: float | None = None
+        self.ready_seconds: float | None = None
+
+    def start(self) -> None:
+        """Starts the child if it does not run; returns at once."""
+        if self._process is None:
+            self.close()
+            self._ready = None
+            self._submitted = []  # a new child knows of no job
+            self.started_at = time.monotonic()
+            process = _process_for(self.spec, self.log)
+            try:
+                process.start()
+            except BaseException:
+                process.close()  # of several children some may run
+                raise
+            self._process, self._events = process, process.events()
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether the engine that was started last has come up."""
+        return self._ready is not None
+
+    def submit(self, run: HasJob) -> None:
+        """Hands a run's questions to the engine, which works through them in this order."""
+        self.start()
+        assert self._process is not None
+        if all(known.job.job_id != run.job.job_id for known in self._submitted):
+            self._submitted.append(run)
+            self._process.submit(run.job)
+
+    def ask(self, run: HasJob, on_event: Callable[[Event], None]) -> AskedRun:
+        """Waits until every question of the run is answered; its events go to `on_event`.
+
+        Raises EngineFailed with the reason; what was answered until then is in the journal.
+        """
+        self.submit(run)
+        asked = AskedRun()
+        while True:
+            event = self._next_event()
+            if event.event == "ready":
+                self._ready = event
+                self.ready_seconds = time.monotonic() - (self.started_at or 0.0)
+            if event.event == "engine_failed":
+                if self._start_again(event):
+                    continue
+                raise EngineFailed(_explain(event, Path(event.details.get("log", self.log))))
+            if event.job_id not in ("", run.job.job_id):
+                continue
+            on_event(event)
+            if event.event == "job_failed" and event.details.get("reason") == "engine_died":
+                continue  # the engine's own last word follows, with the reason from its log
+            if event.event == "job_failed":
+                raise EngineFailed(_explain(event, self.log))
+            if event.event == "job_done":
+                asked.asked, asked.seconds = event.done, event.elapsed_seconds
+                asked.started = event.started
+                asked.last = event
+                asked.engine = dict(self._ready.details) if self._ready else {}
+                self._submitted = [known for known in self._submitted if known is not run]
+                return asked
+
+    def _next_event(self) -> Event:
+        assert self._events is not None
+        try:
+            return next(self._events)
+        except StopIteration:
+            raise EngineFailed(
+                f"the engine's process ended without a word: see {self.log}"
+            ) from None
+
+    def _start_again(self, event: Event) -> bool:
+        """One more try: with a smaller memory plan after an out-of-memory at the start, as it was
+        where another process on the card upset vLLM's measuring.
+        """
+        reason = event.details.get("reason")
+        if self._ready is not None or reason not in ("out_of_memory", "card_shared"):
+            return False
+        self.close()  # first: what it still holds would count as held by others
+        spec = self._smaller() if reason == "out_of_memory" else self._same
+        if spec is None:
+            return False
+        self._smaller, self._same = lambda: None, None
+        waiting, self._submitted = self._submitted, []
+        self.spec = spec
+        for run in waiting:
+            self.submit(run)
+        return True
+
+    def close_beside(self) -> None:
+        """Begins to close the engine while the caller scores and logs; `close` waits for it.
+
+        An engine takes seconds to give its memory back, and nobody needs it any more.
+        """
+        process, self._process, self._events = self._process, None, None
+        if process is not None:
+            self._closing = threading.Thread(target=process.close, name="engine closes")
+            self._closing.start()
+
+    def close(self) -> None:
+        """Ends the child and everything it started; may be called twice."""
+        closing, self._closing = self._closing, None
+        if closing is not None:
+            closing.join()
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+            self._events = None
+
+    def __enter__(self) -> EngineSession:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _process_for(spec: EngineSpec, log: Path) -> EngineProcess | EngineReplicas:
+    if len(spec.replicas) > 1:
+        return EngineReplicas(spec, log)
+    return EngineProcess(spec, log, cards=spec.replicas[0] if spec.replicas else ())
+
+
+def _explain(event: Event, log: Path) -> str:
+    remedy = f"; {event.remedy}" if event.remedy else ""
+    return f"{event.message or event.event}{remedy} (log: {log})"

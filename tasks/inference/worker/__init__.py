@@ -1,0 +1,4 @@
+"""The child's side of inference: schedules requests, feeds the engine and writes the journal.
+
+Runs under the interpreter that has vLLM: standard library, pydantic and what vLLM brings.
+"""

@@ -1,0 +1,117 @@
+"""What the inference child tells of its work: counts, a few times a second, never in the way of it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Literal
+
+from pixtrack.tasks.records import Answer, Request
+from pixtrack.tasks.runs.protocol import Event
+
+PROGRESS_SECONDS = 0.5
+
+
+class EventWriter:
+    """Writes events to a pipe from a thread of its own: a reader that lags holds nothing up.
+
+    When the reader is gone the events go nowhere; the journal is what counts.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def lagging(self) -> bool:
+        """Whether events wait to be written."""
+        return not self._queue.empty()
+
+    def write(self, event: Event) -> None:
+        """Queues the event; returns at once."""
+        self._queue.put(event.model_dump_json(exclude_defaults=True).encode() + b"\n")
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Waits for what is queued, but not for ever."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            while (line := self._queue.get()) is not None:
+                self._file.write(line)
+            self._file.close()
+
+
+class JobProgress:
+    """The counts of one job, since the child took it up."""
+
+    def __init__(self, job_id: str, events: EventWriter, started: str = "") -> None:
+        self.job_id = job_id
+        self._images_of: dict[int, tuple[str, ...]] = {}
+        self._images: set[str] = set()
+        self._events = events
+        self._started = self._told = time.monotonic()
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self.started = started or now.isoformat(timespec="milliseconds")
+        """UTC, ISO 8601: what tells this asking from others of the same run."""
+        self._counts = dict.fromkeys(
+            ("done", "failed", "truncated", "prompt_tokens", "cached_tokens", "output_tokens"), 0
+        )
+        self._total = 0
+        self._already_answered = 0
+
+    def begin(self, unanswered: Sequence[Request], already_answered: int) -> None:
+        """Says how much there is to do."""
+        self._total = len(unanswered) + already_answered
+        self._already_answered = already_answered
+        self._images_of = {
+            request.index: tuple(image.sha256 for image in request.images) for request in unanswered
+        }
+        self._events.write(self.event("progress"))
+
+    def stamp(self) -> dict[str, Any]:
+        """When this asking began and how many seconds ago: goes with an answer into the journal."""
+        elapsed = round(time.monotonic() - self._started, 3)
+        return {"started": self.started, "elapsed": elapsed}
+
+    def note(self, answer: Answer) -> None:
+        """Counts an answer, and tells of the counts now and then."""
+        counts = self._counts
+        counts["done"] += 1
+        self._images.update(self._images_of.get(answer.index, ()))
+        counts["failed"] += answer.failed
+        counts["truncated"] += answer.finish_reason == "length"
+        counts["prompt_tokens"] += answer.prompt_tokens
+        counts["cached_tokens"] += answer.cached_tokens
+        counts["output_tokens"] += answer.output_tokens
+        now = time.monotonic()
+        if now - self._told >= PROGRESS_SECONDS and not self._events.lagging:
+            self._told = now
+            self._events.write(self.event("progress"))
+
+    def event(
+        self,
+        kind: Literal["progress", "job_done", "job_failed"],
+        message: str = "",
+        details: dict[str, Any] | None = None,
+    ) -> Event:
+        """An event with the counts as they stand."""
+        return Event(
+            event=kind,
+            job_id=self.job_id,
+            message=message,
+            total=self._total,
+            already_answered=self._already_answered,
+            images=len(self._images),
+            started=self.started,
+            elapsed_seconds=time.monotonic() - self._started,
+            details=details or {},
+            **self._counts,
+        )

@@ -1,0 +1,227 @@
+"""A run on disk: its fingerprint, its directory and its record.
+
+RUNS/DATASET/RUN_NAME/ holds run.json (this record), config.json, environment.json,
+requests.jsonl, answers.jsonl (the journal), scores.parquet, summary.json and engine.log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import Home
+
+
+class Interval(BaseModel):
+    """A metric's value with its uncertainty, all on the 0-100 scale."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: float | None
+    """None where nothing could be scored."""
+    stderr: float | None
+    """Clustered by image; None where one group gives no estimate."""
+    ci95: tuple[float, float] | None
+    stderr_naive: float | None = None
+    """As if questions on one image were independent: shown so that people see the difference."""
+    n: int = 0
+    """Samples that it stands over."""
+
+
+class RunSummary(BaseModel):
+    """The run's outcome: what `--json` prints (summary.json)."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    run_dir: str
+    model: str
+    dataset: str
+    prompt: str
+    n: int
+    answered: int
+    failed: int
+    truncated: int
+    headline: str
+    metrics: dict[str, Interval]
+    by: dict[str, dict[str, dict[str, Interval]]] = Field(
+        default_factory=dict, description="breakdown -> group -> metric -> interval"
+    )
+    samples_per_s: float | None
+    """Questions asked by this invocation over the time that took; None where none was asked."""
+    cached_share: float | None = None
+    """Prompt tokens served from the prefix cache."""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    inference_seconds: float = 0.0
+    """Over all invocations that answered questions of this run."""
+    weights: Literal["trained", "random"] = "trained"
+    mlflow_run_id: str | None = None
+    status: Literal["completed", "failed"] = "completed"
+    message: str = ""
+    metric_versions: dict[str, int] = Field(default_factory=dict)
+    """`Metric.version` of what made these numbers; different versions are not compared."""
+    history: list[dict[str, Any]] = Field(default_factory=list)
+    """Scores that were replaced by `pixtrack rescore`: scored (UTC), reason, metrics (name -> value)."""
+
+
+class RunRecord(BaseModel):
+    """run.json: what identifies a run and where it stands."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    name: str
+    fingerprint: str
+    """sha256 over `identity`: everything that can change an answer."""
+    identity: dict[str, Any]
+    dataset: str
+    dataset_digest: str
+    model: str
+    model_title: str = ""
+    prompt: str
+    limit: int | None
+    headline: str
+    metrics: tuple[str, ...]
+    weights: Literal["trained", "random"] = "trained"
+    created: str
+    """UTC, ISO 8601."""
+    status: Literal["running", "completed", "failed", "cancelled"] = "running"
+    message: str = ""
+    engine: dict[str, Any] = Field(default_factory=dict)
+    """Name, version, platform and options of the engine that answered; {} before it started."""
+    host: dict[str, Any] = Field(default_factory=dict)
+    git_commit: str = ""
+    mlflow_run_id: str | None = None
+    mlflow_tracking_uri: str | None = None
+    prefect_flow_run_id: str | None = None
+    imported_from: str = ""
+    """The file of an imported run; "" for our own."""
+    invocations: list[dict[str, Any]] = Field(default_factory=list)
+    """Each time questions were asked: started and ended (UTC), asked, seconds.
+
+    With `status`: `killed`, one that noted nothing itself and was reconstructed from the journal;
+    `taken over`, not asked but copied, `answers` of them, from the run that `from` names."""
+
+
+def fingerprint(identity: dict[str, Any]) -> str:
+    """sha256 of the canonical JSON of everything that can change an answer."""
+    canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def run_name(model: str, prompt: str, digest: str, limit: int | None) -> str:
+    """A run's folder name: model--prompt[--first20]--fingerprint."""
+    first = f"--first{limit}" if limit else ""
+    return f"{model}--{prompt}{first}--{digest[:12]}"
+
+
+class RunDirectory:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, home: Home, dataset: str, name: str) -> RunDirectory:
+        """The directory of a run by dataset and run name, made if it is not there."""
+        path = home.runs / dataset / name
+        path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    record_file = property(lambda self: self.path / "run.json")
+    config_file = property(lambda self: self.path / "config.json")
+    environment_file = property(lambda self: self.path / "environment.json")
+    requests_file = property(lambda self: self.path / "requests.jsonl")
+    journal_file = property(lambda self: self.path / "answers.jsonl")
+    scores_file = property(lambda self: self.path / "scores.parquet")
+    summary_file = property(lambda self: self.path / "summary.json")
+    engine_log = property(lambda self: self.path / "engine.log")
+
+    def read_record(self) -> RunRecord | None:
+        """The record, or None for a new run."""
+        if not self.record_file.exists():
+            return None
+        try:
+            return RunRecord.model_validate_json(self.record_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(
+                f"{self.record_file}: damaged run record ({error}); remove it to start over"
+            ) from None
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replaces the record, whole or not at all."""
+        write_atomically(self.record_file, record.model_dump_json(indent=2))
+
+    def read_summary(self) -> RunSummary | None:
+        """The summary of the last finished invocation, or None."""
+        if not self.summary_file.exists():
+            return None
+        summary = RunSummary.model_validate_json(self.summary_file.read_text(encoding="utf-8"))
+        # A data home may have been moved since: the directory is where it was read.
+        return summary.model_copy(update={"run_dir": str(self.path)})
+
+    def write_summary(self, summary: RunSummary) -> None:
+        """Replaces the summary, whole or not at all."""
+        write_atomically(self.summary_file, summary.model_dump_json(indent=2))
+
+
+_held: dict[Path, int] = {}
+"""Lock files of the runs that this process works on."""
+
+
+def hold(run: RunDirectory) -> None:
+    """Claims the run for this process until `let_go` or its end; may be called twice.
+
+    Raises UserError where another process works on it: two would each mark the other's run.
+    """
+    path = run.path / ".lock"
+    if path in _held:
+        return
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise UserError(
+            f"{run.path}: another command is at work on this run: wait for it or stop it"
+        ) from None
+    except OSError:  # a file system without locks: the journal says so, where it matters
+        os.close(file)
+        return
+    _held[path] = file
+
+
+def let_go(run: RunDirectory) -> None:
+    """Gives up what `hold` claimed."""
+    file = _held.pop(run.path / ".lock", None)
+    if file is not None:
+        os.close(file)
+
+
+@contextmanager
+def held(run: RunDirectory) -> Iterator[None]:
+    """The run belongs to this process for the length of the block; raises as `hold` does."""
+    hold(run)
+    try:
+        yield
+    finally:
+        let_go(run)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old one or the new one, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

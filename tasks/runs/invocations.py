@@ -1,0 +1,73 @@
+"""Which times a run's questions were asked, as its journal tells: also those that were killed.
+
+Every answer's line says when its invocation began and how far into it the answer came, so a
+command that was killed before it could note anything is accounted for by the next one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixtrack.tasks.runs.directory import RunRecord
+from pixtrack.tasks.runs.journal import whole_lines
+
+
+@dataclass
+class Invocation:
+    """One asking of a run's questions."""
+
+    started: str
+    """UTC, ISO 8601 with milliseconds: what tells one invocation from another."""
+    asked: int = 0
+    """Answers that came, failed ones too."""
+    seconds: float = 0.0
+    """From its beginning to its last answer."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a record keeps what a killed invocation did."""
+        ended = datetime.datetime.fromisoformat(self.started) + datetime.timedelta(
+            seconds=self.seconds
+        )
+        return {
+            "started": self.started,
+            "ended": ended.isoformat(timespec="seconds"),
+            "asked": self.asked,
+            "seconds": round(self.seconds, 3),
+            "status": "killed",
+            "reconstructed": True,
+        }
+
+
+def read_invocations(journal: Path) -> list[Invocation]:
+    """The invocations whose answers the journal holds, in their order; [] without a journal.
+
+    Answers without a beginning (imported, taken over from another run, or written before lines
+    had one) are nobody's.
+    """
+    found: dict[str, Invocation] = {}
+    for line in whole_lines(journal)[1:]:
+        told = json.loads(line)
+        if "started" in told:
+            one = found.setdefault(told["started"], Invocation(told["started"]))
+            one.asked += 1
+            one.seconds = max(one.seconds, float(told["elapsed"]))
+    return list(found.values())
+
+
+def account_for_killed(record: RunRecord, journal: Path) -> None:
+    """Adds to the record, marked as killed, the invocations that only the journal knows of.
+
+    Nobody may be asking while this is called. An invocation that was noted with fewer answers than
+    the journal has of it (its last count was a moment old) is corrected.
+    """
+    noted = {one.get("started"): one for one in record.invocations}
+    for invocation in read_invocations(journal):
+        entry = noted.get(invocation.started)
+        if entry is None:
+            record.invocations.append(invocation.to_json())
+        elif invocation.asked > int(entry.get("asked") or 0):
+            entry |= {"asked": invocation.asked, "seconds": round(invocation.seconds, 3)}

@@ -1,0 +1,309 @@
+"""Opens a run: from a prepared dataset and a model's files to a run directory with its requests.
+
+Called after the dataset is prepared and before the engine is fed. Two openings with the same
+fingerprint open the same run, and find its answers.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixtrack.configs.paths import PACKAGE_ROOT, Home
+from pixtrack.configs.schema import (
+    DatasetConfig,
+    EndpointModel,
+    ModelConfig,
+    PromptConfig,
+    Sampling,
+)
+from pixtrack.tasks.records import Answer, PreparedDataset, Request, Sample, to_json
+from pixtrack.tasks.runs.directory import (
+    RunDirectory,
+    RunRecord,
+    fingerprint,
+    hold,
+    let_go,
+    run_name,
+    write_atomically,
+)
+from pixtrack.tasks.runs.invocations import account_for_killed
+from pixtrack.tasks.runs.journal import Journal, read_answers
+from pixtrack.tasks.runs.parts import fold, read_with_parts
+from pixtrack.tasks.runs.protocol import EngineSpec, Job
+from pixtrack.tasks.runs.requests import build_requests
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run to be: a model on a dataset with a prompt."""
+
+    model: ModelConfig
+    dataset: DatasetConfig
+    prompt: PromptConfig
+    """Already `for_dataset`."""
+    limit: int | None = None
+    """The first so many samples; None: all."""
+
+    def samples(self, prepared: PreparedDataset) -> tuple[Sample, ...]:
+        """The samples that this run stands over."""
+        return prepared.samples[: self.limit] if self.limit else prepared.samples
+
+    @property
+    def sampling(self) -> Sampling:
+        """Greedy, at the prompt's output limit."""
+        return Sampling(max_tokens=self.prompt.max_new_tokens, stop=self.prompt.stop)
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run whose requests are written and whose unanswered questions are known."""
+
+    cell: Cell
+    directory: RunDirectory
+    samples: tuple[Sample, ...]
+    images: Path
+    requests: tuple[Request, ...]
+    unanswered: int
+    fingerprint: str
+
+    @property
+    def job(self) -> Job:
+        """What the inference child is told."""
+        return Job(
+            job_id=self.directory.path.name,
+            requests_path=str(self.directory.requests_file),
+            journal_path=str(self.directory.journal_file),
+            fingerprint=self.fingerprint,
+            sampling=self.cell.sampling,
+        )
+
+    def answers(self) -> dict[int, Answer]:
+        """The journal's answers to this run's questions, by sample index."""
+        wanted = {request.index for request in self.requests}
+        found = read_answers(self.directory.journal_file)
+        return {index: answer for index, answer in found.items() if index in wanted}
+
+
+def engine_spec(
+    model: ModelConfig,
+    model_dir: Path | None,
+    planned: dict[str, Any] | None = None,
+    replicas: tuple[tuple[str, ...], ...] = (),
+) -> EngineSpec:
+    """The engine that a model's file asks for, with the memory plan's options and cards where there
+    is one.
+    """
+    if isinstance(model.source, EndpointModel):
+        return EngineSpec(
+            engine="openai",
+            format="endpoint",
+            family=model.family,
+            options={
+                **model.source.model_dump(exclude={"kind"}),
+                "base_url": model.source.base_url,  # whole, for the requests
+                **model.engine,
+            },
+            max_images=model.max_images,
+        )
+    return EngineSpec(
+        engine="vllm",
+        model_dir=str(model_dir),
+        format=model.format,
+        family=model.family,
+        options=model.engine if planned is None else planned,
+        max_images=model.max_images,
+        replicas=replicas,
+    )
+
+
+def identity_of(
+    cell: Cell, model_identity: dict[str, Any], engine: dict[str, Any], dataset_digest: str
+) -> dict[str, Any]:
+    """Everything that can change an answer, as plain JSON: what the fingerprint is made of.
+
+    `model_identity`: a digest of the files, or the endpoint. `engine`: name, version, platform
+    and those of its options that can change an answer. The post-processing is left out: it is
+    applied to stored output, at any time.
+    """
+    prompt = cell.prompt
+    return {
+        "model": model_identity,
+        "engine": engine,
+        "prompt": {
+            "system": prompt.system,
+            "template": prompt.template,
+            "history_template": prompt.history_template,
+            "context_template": prompt.context_template,
+        },
+        "sampling": cell.sampling.model_dump(mode="json"),
+        "dataset": dataset_digest,
+    }
+
+
+def open_run(
+    cell: Cell,
+    prepared: PreparedDataset,
+    identity: dict[str, Any],
+    home: Home,
+    flow_run_id: str | None = None,
+) -> OpenRun:
+    """Makes or finds the run's directory, writes its requests, counts what is unanswered.
+
+    The run is held from here on (pixtrack.tasks.runs.directory.hold); UserError where another process works on it.
+    Answers that a run of the same fingerprint with another limit already has are taken over, so
+    that a look at the first twenty questions is not asked again by the whole run.
+    """
+    print_ = fingerprint(identity)
+    limit = cell.limit if cell.limit and cell.limit < len(prepared.samples) else None
+    name = run_name(cell.model.name, cell.prompt.name, print_, limit)
+    directory = RunDirectory.of(home, cell.dataset.name, name)
+    hold(directory)
+    try:
+        return _open_held(directory, cell, prepared, identity, limit, flow_run_id)
+    except BaseException:
+        let_go(directory)
+        raise
+
+
+def _open_held(
+    directory: RunDirectory,
+    cell: Cell,
+    prepared: PreparedDataset,
+    identity: dict[str, Any],
+    limit: int | None,
+    flow_run_id: str | None,
+) -> OpenRun:
+    print_ = fingerprint(identity)
+    fold(directory.journal_file, print_)
+    samples = cell.samples(prepared)
+    requests = tuple(build_requests(samples, cell.prompt, prepared.images))
+    lines = "".join(json.dumps(to_json(r), ensure_ascii=False) + "\n" for r in requests)
+    write_atomically(directory.requests_file, lines)
+    config = {
+        "model": cell.model.model_dump(mode="json"),
+        "dataset": cell.dataset.model_dump(mode="json"),
+        "prompt": cell.prompt.model_dump(mode="json"),
+        "sampling": cell.sampling.model_dump(mode="json"),
+        "limit": limit,
+        "dataset_source": prepared.source,
+    }
+    write_atomically(directory.config_file, json.dumps(config, indent=2, ensure_ascii=False))
+    taken = _take_over_answers(directory, print_, {request.index for request in requests})
+    record = directory.read_record() or RunRecord(
+        name=directory.path.name,
+        fingerprint=print_,
+        identity=identity,
+        dataset=cell.dataset.name,
+        dataset_digest=prepared.digest,
+        model=cell.model.name,
+        model_title=cell.model.title,
+        prompt=cell.prompt.name,
+        limit=limit,
+        headline=cell.dataset.headline,
+        metrics=cell.dataset.metrics,
+        weights=cell.model.weights,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    run = OpenRun(cell, directory, samples, prepared.images, requests, 0, print_)
+    answered = sum(answer.final for answer in run.answers().values())
+    unanswered = len(requests) - answered
+    account_for_killed(record, directory.journal_file)
+    record.invocations += taken
+    if unanswered or record.status == "running":
+        record.status = "running"
+        record.message = ""
+        record.host = host_facts()
+        record.git_commit = git_commit()
+        record.prefect_flow_run_id = flow_run_id or record.prefect_flow_run_id
+    directory.write_record(record)
+    return OpenRun(cell, directory, samples, prepared.images, requests, unanswered, print_)
+
+
+def everything_answered(
+    cell: Cell, prepared: PreparedDataset, identity: dict[str, Any], home: Home
+) -> bool:
+    """Whether the run exists and has a final answer to every question: no engine is needed.
+
+    Reads only; `open_run` decides for good.
+    """
+    print_ = fingerprint(identity)
+    askable = {sample.index for sample in cell.samples(prepared) if not sample.error}
+    for run in (home.runs / cell.dataset.name).glob(f"*--{print_[:12]}"):
+        journal = RunDirectory(run).journal_file
+        answers = read_with_parts(journal, print_)
+        askable -= {index for index, answer in answers.items() if answer.final}
+    return not askable
+
+
+def _take_over_answers(
+    directory: RunDirectory, print_: str, wanted: set[int]
+) -> list[dict[str, Any]]:
+    """Copies them; returns what the record says of it: their time is told by the other run's."""
+    taken: list[dict[str, Any]] = []
+    for sibling in directory.path.parent.glob(f"*--{print_[:12]}"):
+        journal = sibling / directory.journal_file.name
+        if sibling == directory.path:
+            continue
+        have = read_answers(directory.journal_file)
+        missing = [
+            answer
+            for index, answer in sorted(read_with_parts(journal, print_).items())
+            if index in wanted and answer.final and (index not in have or not have[index].final)
+        ]
+        if missing:
+            with Journal(directory.journal_file, print_) as own:
+                for answer in missing:
+                    own.append(answer)
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            taken.append(
+                {
+                    "status": "taken over",
+                    "from": sibling.name,
+                    "ended": now,
+                    "answers": len(missing),
+                    "asked": 0,
+                    "seconds": 0.0,
+                }
+            )
+    return taken
+
+
+def host_facts() -> dict[str, Any]:
+    """What machine this is, for the run's record."""
+    return {
+        "hostname": platform.node(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "cpus": os.cpu_count() or 0,
+        "command": " ".join(Path(part).name if i == 0 else part for i, part in enumerate(sys.argv)),
+    }
+
+
+def git_commit() -> str:
+    """The project's commit, with `+changes` where the tree differs from it; "" outside git."""
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(PACKAGE_ROOT), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "-C", str(PACKAGE_ROOT), "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{commit}+changes" if changed else commit

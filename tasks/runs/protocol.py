@@ -1,0 +1,75 @@
+"""What the flow tells the inference child, and what the child tells back: JSON lines.
+
+The child (`python -m pixtrack.tasks.inference.worker.main`) reads from its standard input, one JSON object a
+line: first an EngineSpec, then any number of Jobs, as they become known; end of input means that
+no more will come, so the engine can start while the dataset is still being prepared, and one
+engine serves every dataset of a study. It writes Events to its standard output.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pixtrack.configs.schema import Sampling
+
+
+class Message(BaseModel):
+    """Base of what crosses the pipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class EngineSpec(Message):
+    """Which engine to start, on which model."""
+
+    engine: Literal["vllm", "openai"]
+    model_dir: str = Field("", description="absolute; empty for an endpoint")
+    format: Literal["mistral", "hf", "endpoint"]
+    family: str
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="vLLM's engine arguments, or the endpoint's settings"
+    )
+    max_images: int = 1
+    replicas: tuple[tuple[str, ...], ...] = ()
+    """One entry for each engine that answers at once: the cards that it gets, as
+    CUDA_VISIBLE_DEVICES counts them; (): one engine on the cards that are visible."""
+    weights: Literal["files", "dummy"] = "files"
+    """`dummy`: random weights made by the engine, for speed measurements only."""
+
+
+class Job(Message):
+    """The questions of one run."""
+
+    job_id: str
+    requests_path: str = Field(description="JSON lines of records.Request")
+    journal_path: str = Field(description="answers.jsonl to append to")
+    fingerprint: str
+    sampling: Sampling
+    started: str = Field("", description="when the asking began, if several children share the job")
+
+
+class Event(Message):
+    """What the child reports. Counts are of this job since the child took it up."""
+
+    event: Literal[
+        "starting", "ready", "progress", "job_done", "job_failed", "engine_failed", "closed"
+    ]
+    job_id: str = ""
+    message: str = ""
+    remedy: str = ""
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+    truncated: int = 0
+    already_answered: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    images: int = 0
+    started: str = ""
+    """When the child took the job up: UTC, ISO 8601."""
+    elapsed_seconds: float = 0.0
+    details: dict[str, Any] = Field(default_factory=dict)
+    """`ready`: the engine's capabilities, version and start times; `job_done`: schedule statistics."""

@@ -1,0 +1,154 @@
+"""Run as a program, where vLLM is: renders conversations as vLLM's chat path does and as we do.
+
+    python -m tests.tasks.inference.prompts.chat_path FORMAT:MODEL_DIR…
+
+Prints JSON: for each model and case, whether ids, planned length and (Mistral) pixels are equal.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pixtrack.tasks.inference.engines.base import EnginePrompt, RequestRefused
+from pixtrack.tasks.inference.engines.mistral_front_end import MistralFrontEnd
+from pixtrack.tasks.inference.engines.vllm import _prompt
+from pixtrack.tasks.inference.prompts.hf import HfPrompts
+from pixtrack.tasks.inference.prompts.mistral import MistralPrompts
+from pixtrack.tasks.records import ImageRef, Request
+
+SIZES = ((1, 1), (16, 16), (17, 40), (500, 300), (300, 900), (1700, 2200), (4000, 50), (50, 20000))
+TALKS = (
+    (("What is the total?",), "", 1),
+    (("First?", "one", "Second?"), "Be brief.", 1),
+    (("Compare them.",), "", 2),
+)
+
+
+def main(models: list[str]) -> None:
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.renderers import renderer_from_config
+
+    report: dict[str, dict[str, object]] = {}
+    for model in models:
+        kind, _, folder = model.partition(":")
+        mistral = dict.fromkeys(("tokenizer_mode", "config_format"), "mistral")
+        config = AsyncEngineArgs(
+            model=folder,
+            load_format="dummy",
+            dtype="bfloat16",
+            limit_mm_per_prompt={"image": 2},
+            **(mistral if kind == "mistral" else {}),
+        ).create_engine_config()
+        renderer = renderer_from_config(config)
+        builder = (MistralPrompts if kind == "mistral" else HfPrompts)(Path(folder), max_images=2)
+        front_end = MistralFrontEnd.of(renderer, config.model_config.dtype)
+        cases = report[Path(folder).name] = {"front_end": front_end is not None}
+        for size in SIZES:
+            for turns, system, number in TALKS:
+                name = f"{size[0]}x{size[1]} {len(turns)} turns {number} images"
+                cases[name] = compare(renderer, builder, front_end, size, turns, system, number)
+    print(json.dumps(report))
+
+
+@cache
+def noise(size):
+    """Two images of about that size, and both as data: drawn and packed once for all the cases."""
+    random = np.random.default_rng(0)
+    images = [
+        Image.fromarray(random.integers(0, 256, (size[1], size[0] + i, 3), dtype=np.uint8))
+        for i in range(2)
+    ]
+    return images, [url(image) for image in images]
+
+
+def compare(renderer, builder, front_end, size, turns, system, number):
+    images, urls = (both[:number] for both in noise(size))
+    name = f"{size}{len(turns)}{number}"
+    refs = tuple(
+        ImageRef(f"{name}{i}", "", image.width, image.height) for i, image in enumerate(images)
+    )
+    request = Request(0, refs, turns, system)
+    try:
+        draft = builder.draft(request)
+    except RequestRefused as refusal:
+        draft = refusal
+    try:
+        theirs = chat(renderer, urls, turns, system)
+    except Exception as error:  # vLLM refuses: so must we, or it must refuse ours alike
+        if isinstance(draft, RequestRefused):
+            return {"equal": True}
+        try:
+            renderer.render_cmpl([_prompt(builder.prompt(draft, images))])
+        except type(error):
+            return {"equal": True}
+        return {"refused by vLLM": str(error), "equal": False}
+    if isinstance(draft, RequestRefused):
+        return {"refused": ["accepted", str(draft)], "equal": False}
+    if front_end is None:
+        (ours,) = renderer.render_cmpl([_prompt(builder.prompt(draft, images))])
+        pixels = True
+    else:
+        prompt = builder.prompt(draft, [front_end.prepare(image) for image in images])
+        ours = front_end.engine_input(prompt)
+        pixels = all(map(same_item, ours["mm_kwargs"]["image"], theirs["mm_kwargs"]["image"]))
+        # A follower: the same prompt without its images.
+        none = EnginePrompt("1", prompt.token_ids, None, (None,) * number, prompt.image_uuids)
+        again = front_end.engine_input(none)
+        pixels = pixels and again["mm_kwargs"]["image"] == [None] * number
+    return {
+        "equal": list(ours["prompt_token_ids"]) == list(theirs["prompt_token_ids"]),
+        "length": draft.prompt_tokens == len(theirs["prompt_token_ids"]),
+        "pixels": pixels,
+        "places": all(
+            map(same_place, ours["mm_placeholders"]["image"], theirs["mm_placeholders"]["image"])
+        ),
+    }
+
+
+def chat(renderer, urls, turns, system):
+    from vllm.renderers.params import ChatParams
+
+    messages = [{"role": "system", "content": system}] if system else []
+    for number, text in enumerate(turns):
+        role = "assistant" if number % 2 else "user"
+        content = text
+        if number == 0:
+            parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+            content = [*parts, {"type": "text", "text": text}]
+        messages.append({"role": role, "content": content})
+    arguments = {"add_generation_prompt": True, "continue_final_message": False, "tools": None}
+    arguments["tokenize"] = "mistral" in type(renderer).__name__.lower()
+    params = ChatParams(chat_template_kwargs=arguments)
+    _, (prompt,) = renderer.render_chat([messages], params)
+    return prompt
+
+
+def url(image):
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def same_item(ours, theirs):
+    # None: vLLM has seen an image of this content before, in an earlier case.
+    return theirs is None or all((ours[key].data == theirs[key].data).all() for key in theirs)
+
+
+def same_place(ours, theirs):
+    return (ours.offset, ours.length) == (theirs.offset, theirs.length) and bool(
+        (ours.is_embed == theirs.is_embed).all()
+        if theirs.is_embed is not None
+        else ours.is_embed is None
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,120 @@
+"""Chat messages for endpoints."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixtrack.tasks.images import load_image
+from pixtrack.tasks.inference.engines.base import RequestRefused
+from pixtrack.tasks.inference.prompts.chat import ChatPrompts
+from pixtrack.tasks.records import ImageRef, Request
+
+
+def ref(path):
+    with Image.open(path) as image:
+        return ImageRef("hash", str(path), *image.size)
+
+
+def url_of(builder, request):
+    prompt = builder.prompt(builder.draft(request), [])
+    return prompt.messages[0]["content"][0]["image_url"]["url"]
+
+
+def decoded(url):
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+
+
+def test_images_come_before_the_text_of_the_first_user_turn(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 5)).save(path)
+    request = Request(7, (ref(path), ref(path)), ("First?", "one", "Second?"), "Be exact.")
+    builder = ChatPrompts({}, max_images=2)
+    prompt = builder.prompt(builder.draft(request), [])
+    roles = [message["role"] for message in prompt.messages]
+    assert roles == ["system", "user", "assistant", "user"]
+    kinds = [part["type"] for part in prompt.messages[1]["content"]]
+    assert kinds == ["image_url", "image_url", "text"]
+    assert prompt.messages[1]["content"][2]["text"] == "First?"
+    assert prompt.messages[3] == {"role": "user", "content": "Second?"}
+    assert prompt.request_id == "7" and prompt.token_ids is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.png", "png"), ("a.jpg", "jpeg"), ("a.webp", "webp")]
+)
+def test_a_plain_file_travels_byte_for_byte(tmp_path, name, kind):
+    path = tmp_path / name
+    Image.new("RGB", (4, 5), "red").save(path)
+    url = url_of(ChatPrompts({}), Request(0, (ref(path),), ("?",)))
+    assert url.startswith(f"data:image/{kind};base64,")
+    assert base64.b64decode(url.partition(",")[2]) == path.read_bytes()
+
+
+def test_a_plain_file_is_named_where_the_server_reads_files(tmp_path):
+    path = tmp_path / "a b.png"
+    Image.new("L", (4, 5)).save(path)
+    url = url_of(ChatPrompts({"image_transport": "file"}), Request(0, (ref(path),), ("?",)))
+    assert url == path.resolve().as_uri() and "%20" in url
+
+
+def rotated(path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 4), "blue").save(path, exif=exif)
+
+
+def transparent(path):
+    Image.new("RGBA", (8, 4), (255, 0, 0, 40)).save(path)
+
+
+def palette(path):
+    Image.new("P", (8, 4), 3).save(path)
+
+
+def sixteen_bits(path):
+    Image.fromarray(np.full((4, 8), 40_000, dtype=np.uint16)).save(path)
+
+
+def cmyk(path):
+    Image.new("CMYK", (8, 4), (10, 200, 30, 40)).save(path)
+
+
+@pytest.mark.parametrize("transport", ["data", "file"])
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (rotated, "a.jpg"),
+        (transparent, "a.png"),
+        (palette, "a.png"),
+        (sixteen_bits, "a.png"),
+        (cmyk, "a.jpg"),
+    ],
+)
+def test_what_servers_read_differently_is_sent_as_our_engines_see_it(
+    tmp_path, write, name, transport
+):
+    path = tmp_path / name
+    write(path)
+    seen = load_image(path)
+    request = Request(0, (ImageRef("h", str(path), *seen.size),), ("?",))
+    url = url_of(ChatPrompts({"image_transport": transport}), request)
+    sent = decoded(url)
+    assert sent.mode == "RGB" and sent.format == "PNG"
+    assert sent.tobytes() == seen.tobytes()
+
+
+def test_a_damaged_image_is_refused_with_its_name(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"nothing")
+    request = Request(0, (ImageRef("h", str(path), 1, 1),), ("?",))
+    with pytest.raises(RequestRefused, match=r"a\.png"):
+        url_of(ChatPrompts({}), request)
+
+
+def test_too_many_images_are_refused():
+    image = ImageRef("h", "none", 1, 1)
+    with pytest.raises(RequestRefused, match="2 images"):
+        ChatPrompts({}, max_images=1).draft(Request(0, (image, image), ("?",)))

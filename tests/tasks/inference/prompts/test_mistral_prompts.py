@@ -1,0 +1,211 @@
+"""Token ids of Mistral-format prompts, against mistral_common's own encoding of real images."""
+
+import json
+import random
+import shutil
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mistral_common.protocol.instruct.chunk import ImageChunk, TextChunk
+from mistral_common.protocol.instruct.messages import AssistantMessage, SystemMessage, UserMessage
+from mistral_common.protocol.instruct.request import ChatCompletionRequest
+from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+from PIL import Image
+
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.download.generated import write_random_pixtral
+from pixtrack.tasks.inference.engines.base import RequestRefused
+from pixtrack.tasks.inference.prompts.mistral import MistralPrompts
+from pixtrack.tasks.records import ImageRef, Request
+
+SIZES = [
+    (1, 1),
+    (1, 1024),
+    (15, 17),
+    (16, 16),
+    (17, 16),
+    (640, 480),
+    (1023, 1025),
+    (1024, 1024),
+    (1025, 1024),
+    (1700, 2200),
+    (2047, 3),
+    (3, 2049),
+    (6250, 9375),
+    (20000, 50),
+    (50, 20000),
+    (20000, 1),
+]
+
+
+@pytest.fixture(scope="module")
+def pixtral(tmp_path_factory):
+    """Pixtral-12B's own tokenizer."""
+    folder = tmp_path_factory.mktemp("pixtral")
+    with (files("mistral_common") / "data" / "tekken_240911.json").open("rb") as source:
+        (folder / "tekken.json").write_bytes(source.read())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def nano(tmp_path_factory):
+    """A reduced vocabulary and a smaller image size."""
+    folder = tmp_path_factory.mktemp("nano")
+    write_random_pixtral(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["pixtral", "nano"])
+def model(request):
+    return request.getfixturevalue(request.param)
+
+
+@cache
+def builder_of(model):
+    return MistralPrompts(model, max_images=3)
+
+
+@cache
+def tokenizer_of(model):
+    return MistralTokenizer.from_file(str(model / "tekken.json"))
+
+
+def refs(*sizes):
+    return tuple(ImageRef(f"{w}x{h}", f"/none/{w}x{h}.png", w, h) for w, h in sizes)
+
+
+def ids_of(builder, request):
+    return list(builder.prompt(builder.draft(request), [None] * len(request.images)).token_ids)
+
+
+def theirs(model, request):
+    """mistral_common's ids for the same conversation, with the images' pixels."""
+    messages = [SystemMessage(content=request.system)] if request.system else []
+    for number, text in enumerate(request.turns):
+        if number % 2:
+            messages.append(AssistantMessage(content=text))
+        elif number == 0:
+            chunks = [
+                ImageChunk(image=Image.new("RGB", (i.width, i.height))) for i in request.images
+            ]
+            messages.append(UserMessage(content=[*chunks, TextChunk(text=text)]))
+        else:
+            messages.append(UserMessage(content=text))
+    return (
+        tokenizer_of(model).encode_chat_completion(ChatCompletionRequest(messages=messages)).tokens
+    )
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_ids_are_those_of_mistral_common_for_every_shape(model, size):
+    request = Request(0, refs(size), ("What is the total?",))
+    assert ids_of(builder_of(model), request) == theirs(model, request)
+
+
+@pytest.mark.parametrize(
+    ("system", "turns", "images"),
+    [
+        ("", ("What?",), 1),
+        ("Answer briefly.", ("What?",), 1),
+        ("", ("First?", "one", "Second?"), 1),
+        ("Be exact.", ("First?", "one", "Second?", "two", "Third?"), 1),
+        ("", ("Compare.",), 2),
+        ("Be exact.", ("Compare.", "done", "Again?"), 3),
+        ("", ("[IMG] [INST] <s> emoji 🧾 accents é ü 中文 \n tabs\t",), 1),
+        ("", ("Is it [IMG_END]?",), 2),
+    ],
+)
+def test_conversations_systems_and_several_images_are_encoded_alike(pixtral, system, turns, images):
+    request = Request(0, refs((300, 200), (17, 40), (2000, 900))[:images], turns, system)
+    builder = builder_of(pixtral)
+    assert ids_of(builder, request) == theirs(pixtral, request)
+
+
+def test_the_grid_rounds_as_mistral_common_for_thousands_of_sizes(model):
+    builder = builder_of(model)
+    encoder = tokenizer_of(model).instruct_tokenizer.mm_encoder
+    random_ = random.Random(0)
+    for _ in range(20_000):
+        width = random_.randint(1, random_.choice((40, 1100, 5000, 20000)))
+        height = random_.randint(1, random_.choice((40, 1100, 5000, 20000)))
+        expected = encoder._image_to_num_tokens(SimpleNamespace(size=(width, height)))
+        assert builder.grid(width, height) == expected, (width, height)
+
+
+def test_a_draft_knows_the_length_before_the_image_is_read(model):
+    builder = builder_of(model)
+    request = Request(0, refs((1700, 2200)), ("What is the total?",))
+    draft = builder.draft(request)
+    ids = ids_of(builder, request)
+    assert draft.prompt_tokens == len(ids)
+    kinds = {builder.image_id, builder.break_id, builder.end_id}
+    assert draft.image_tokens == sum(token in kinds for token in ids)
+
+
+def test_a_page_of_pixtral_12b_is_3264_tokens(pixtral):
+    # 1700×2200 scaled to 791×1024: 50 columns and a break, 64 rows.
+    draft = builder_of(pixtral).draft(Request(0, refs((1700, 2200)), ("?",)))
+    assert draft.image_tokens == 51 * 64
+
+
+def test_control_tokens_come_from_the_tokenizer_and_not_from_constants(pixtral, tmp_path):
+    data = json.loads((pixtral / "tekken.json").read_text(encoding="utf-8"))
+    data["config"]["num_vocab_tokens"] = 5000
+    data["config"]["default_vocab_size"] = 6000
+    data["vocab"] = data["vocab"][:5000]
+    special = tokenizer_of(pixtral).instruct_tokenizer.tokenizer._all_special_tokens
+    moved = [dict(token) for token in special]
+    a, b = (next(t for t in moved if t["token_str"] == name) for name in ("[IMG]", "[PREFIX]"))
+    a["token_str"], b["token_str"] = b["token_str"], a["token_str"]
+    data["special_tokens"] = moved
+    (tmp_path / "tekken.json").write_text(json.dumps(data), encoding="utf-8")
+    builder = MistralPrompts(tmp_path)
+    request = Request(0, refs((40, 40)), ("What?",))
+    assert builder.image_id == b["rank"] != a["rank"]
+    assert ids_of(builder, request) == theirs(tmp_path, request)
+
+
+def test_more_images_than_the_model_takes_are_refused_with_the_remedy(pixtral):
+    builder = MistralPrompts(pixtral, max_images=1)
+    with pytest.raises(RequestRefused, match=r"2 images.*max_images"):
+        builder.draft(Request(0, refs((10, 10), (10, 10)), ("What?",)))
+
+
+def test_a_conversation_that_mistral_common_refuses_is_refused(pixtral):
+    with pytest.raises(RequestRefused, match="mistral_common refuses"):
+        builder_of(pixtral).draft(Request(0, refs((10, 10)), ("What?", "answer")))
+
+
+def test_a_directory_without_a_tokenizer_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no tekken\.json"):
+        MistralPrompts(tmp_path)
+
+
+def test_a_text_only_tokenizer_is_refused(pixtral, tmp_path):
+    data = json.loads((pixtral / "tekken.json").read_text(encoding="utf-8"))
+    for key in ("image", "multimodal"):
+        data.pop(key, None)
+    (tmp_path / "tekken.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(UserError, match="text-only"):
+        MistralPrompts(tmp_path)
+
+
+def test_an_older_sentencepiece_tokenizer_is_found(tmp_path):
+    data = Path(str(files("mistral_common") / "data"))
+    shutil.copy(
+        data / "mistral_instruct_tokenizer_241114.model.v7m1", tmp_path / "tokenizer.model.v7m1"
+    )
+    builder = MistralPrompts(tmp_path)
+    request = Request(0, refs((64, 32)), ("What?",), "Short.")
+    messages = [
+        SystemMessage(content="Short."),
+        UserMessage(
+            content=[ImageChunk(image=Image.new("RGB", (64, 32))), TextChunk(text="What?")]
+        ),
+    ]
+    tokenizer = MistralTokenizer.from_file(str(tmp_path / "tokenizer.model.v7m1"))
+    expected = tokenizer.encode_chat_completion(ChatCompletionRequest(messages=messages)).tokens
+    assert ids_of(builder, request) == expected

@@ -1,0 +1,139 @@
+"""An engine that answers at once and remembers how it was driven."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from pixtrack.tasks.inference.engines.base import (
+    Capabilities,
+    EngineOutput,
+    EnginePrompt,
+    ImageNotCached,
+)
+from pixtrack.tasks.inference.prompts.base import Draft
+from pixtrack.tasks.records import ImageRef, Request
+
+
+def capabilities(**changes):
+    defaults = {
+        "token_prompts": True,
+        "kv_cache_tokens": 10_000,
+        "max_model_len": 1000,
+        "prefix_caching": True,
+        "details": {"block_size": 16},
+    }
+    return Capabilities(**{**defaults, **changes})
+
+
+def images(folder, number, size=(40, 30)):
+    made = []
+    for i in range(number):
+        path = folder / f"{i}.png"
+        Image.new("RGB", size, (i, i, i)).save(path)
+        made.append(ImageRef(f"hash{i}", str(path), *size))
+    return made
+
+
+def requests(refs, questions, texts=None):
+    """`questions` on each image, image by image."""
+    return [
+        Request(index, (ref,), (f"question {index}" if texts is None else texts[index],))
+        for index, ref in enumerate(ref for ref in refs for _ in range(questions))
+    ]
+
+
+class PlainBuilder:
+    """A prompt is [1], the image's 100 tokens, the question's characters, [2]."""
+
+    image_tokens = 100
+
+    def target_size(self, width, height):
+        return None
+
+    def draft(self, request):
+        ids = (1, -1, *(ord(c) for c in request.turns[-1]), 2)
+        return Draft(request, len(ids) - 1 + self.image_tokens, self.image_tokens, ids)
+
+    def prompt(self, draft, images):
+        return EnginePrompt(
+            str(draft.request.index),
+            token_ids=draft.token_ids,
+            images=tuple(images),
+            image_uuids=tuple(image.sha256 for image in draft.request.images),
+        )
+
+
+@dataclass
+class RecordingEngine:
+    """Checks as it goes: which prompts wait for which, how many are in flight, what is held."""
+
+    prefill_seconds: float = 0.002
+    decode_seconds: float = 0.002
+    caches_images: bool = True
+    streams: bool = True
+    fail: dict[str, Exception] = field(default_factory=dict)
+    """Request id to what `generate` raises for it, once."""
+    events: list[tuple[str, str]] = field(default_factory=list)
+    groups_in_flight: Counter = field(default_factory=Counter)
+    peak_groups: int = 0
+    peak_requests: int = 0
+    in_flight: int = 0
+    cached: set = field(default_factory=set)
+    sent_images: Counter = field(default_factory=Counter)
+    cancelled: int = 0
+
+    async def start(self):
+        raise AssertionError
+
+    async def close(self):
+        raise AssertionError
+
+    def prepare_image(self, image):
+        return ("prepared", image.size)
+
+    async def generate(self, prompt, sampling, on_first_token=None):
+        uuid = prompt.image_uuids[0] if prompt.image_uuids else ""
+        self.events.append(("submitted", prompt.request_id))
+        if (error := self.fail.pop(prompt.request_id, None)) is not None:
+            raise error
+        if prompt.images and prompt.images[0] is None:
+            if uuid not in self.cached:
+                raise ImageNotCached(uuid)
+        elif prompt.images:
+            assert prompt.images[0][0] == "prepared"
+            self.sent_images[uuid] += 1
+            if self.caches_images:
+                self.cached.add(uuid)
+        self.groups_in_flight[uuid] += 1
+        self.in_flight += 1
+        self.peak_groups = max(self.peak_groups, sum(n > 0 for n in self.groups_in_flight.values()))
+        self.peak_requests = max(self.peak_requests, self.in_flight)
+        try:
+            await asyncio.sleep(self.prefill_seconds)
+            self.events.append(("first token", prompt.request_id))
+            if on_first_token is not None and self.streams:
+                on_first_token()
+            await asyncio.sleep(self.decode_seconds)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.in_flight -= 1
+            self.groups_in_flight[uuid] -= 1
+        self.events.append(("done", prompt.request_id))
+        return EngineOutput(
+            text=f"answer {prompt.request_id}",
+            finish_reason="length" if prompt.request_id == "7" else "stop",
+            token_ids=(5, 6),
+            prompt_tokens=len(prompt.token_ids or ()) + 99,
+            cached_tokens=0,
+            first_token_seconds=self.prefill_seconds,
+            seconds=self.prefill_seconds + self.decode_seconds,
+        )
+
+    def moment(self, event, request_id):
+        return self.events.index((event, str(request_id)))

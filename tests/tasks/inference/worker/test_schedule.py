@@ -1,0 +1,323 @@
+"""The schedule, with an engine that records how it is driven."""
+
+import asyncio
+import random
+import threading
+
+import pytest
+
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.schema import Sampling
+from pixtrack.tasks.inference.engines.base import EngineDied, RequestRefused
+from pixtrack.tasks.inference.worker import schedule
+from pixtrack.tasks.inference.worker.schedule import run_schedule
+from pixtrack.tasks.records import ImageRef, Request
+from tests.tasks.inference.worker.schedule_doubles import (
+    PlainBuilder,
+    RecordingEngine,
+    capabilities,
+    images,
+    requests,
+)
+
+SAMPLING = Sampling(max_tokens=8)
+
+
+def ask(engine, asked, on_answer=None, able=None, **options):
+    answers = []
+    stats = asyncio.run(
+        run_schedule(
+            engine,
+            able or capabilities(),
+            asked,
+            SAMPLING,
+            PlainBuilder(),
+            on_answer or answers.append,
+            **options,
+        )
+    )
+    return {answer.index: answer for answer in answers}, stats
+
+
+def test_every_request_is_answered_exactly_once(tmp_path):
+    asked = requests(images(tmp_path, 7), 5)
+    random.Random(0).shuffle(asked)
+    engine = RecordingEngine()
+    answers, stats = ask(engine, asked)
+    assert {index: answer.text for index, answer in answers.items()} == {
+        index: f"answer {index}" for index in range(35)
+    }
+    assert stats.asked == 35
+    assert sorted(r for e, r in engine.events if e == "done") == sorted(map(str, range(35)))
+
+
+def test_followers_wait_for_their_leaders_first_token(tmp_path):
+    engine = RecordingEngine()
+    ask(engine, requests(images(tmp_path, 3), 4))
+    for leader in (0, 4, 8):
+        for follower in range(leader + 1, leader + 4):
+            assert engine.moment("first token", leader) < engine.moment("submitted", follower)
+
+
+def test_followers_do_not_wait_for_their_leaders_last_token(tmp_path):
+    engine = RecordingEngine(decode_seconds=0.05)
+    ask(engine, requests(images(tmp_path, 1), 3))
+    assert engine.moment("submitted", 2) < engine.moment("done", 0)
+
+
+def test_an_engine_that_does_not_stream_still_gets_its_followers(tmp_path):
+    engine = RecordingEngine(streams=False)
+    answers, _ = ask(engine, requests(images(tmp_path, 2), 3))
+    assert len(answers) == 6
+    assert engine.moment("done", 0) < engine.moment("submitted", 1)
+
+
+def test_an_images_pixels_are_read_and_sent_once(tmp_path):
+    engine = RecordingEngine()
+    _, stats = ask(engine, requests(images(tmp_path, 4), 5))
+    assert engine.sent_images == {f"hash{i}": 1 for i in range(4)}
+    assert (stats.images_read, stats.images_resent) == (4, 0)
+
+
+def test_an_image_that_the_engine_dropped_is_sent_again(tmp_path):
+    engine = RecordingEngine(caches_images=False)
+    answers, stats = ask(engine, requests(images(tmp_path, 1), 3))
+    assert all(not answer.failed for answer in answers.values())
+    assert stats.images_resent == 2
+
+
+def test_the_same_image_in_scattered_rows_is_one_group(tmp_path):
+    a, b = images(tmp_path, 2)
+    asked = [Request(i, ((a, b)[i % 2],), (f"q{i}",)) for i in range(10)]
+    _, stats = ask(RecordingEngine(), asked)
+    assert stats.image_groups == 2
+
+
+def test_groups_in_flight_hold_no_more_than_the_kv_cache(tmp_path):
+    # A group of four: 100 shared tokens in 96 whole blocks, and four times 32 for its own.
+    able = capabilities(kv_cache_tokens=1000)
+    engine = RecordingEngine()
+    _, stats = ask(engine, requests(images(tmp_path, 30), 4), able=able)
+    assert engine.peak_groups == stats.peak_groups == 900 // (96 + 4 * 32)
+
+
+def test_groups_in_flight_leave_the_image_embeddings_room(tmp_path):
+    # 100 image tokens a group; a cache of 1,400 may be filled one and a half times.
+    able = capabilities(kv_cache_tokens=100_000, details={"encoder_cache_tokens": 1400})
+    engine = RecordingEngine()
+    ask(engine, requests(images(tmp_path, 60), 2), able=able)
+    assert engine.peak_groups == 21
+
+
+def test_a_small_cache_of_image_embeddings_does_not_starve_the_engine(tmp_path):
+    able = capabilities(kv_cache_tokens=100_000, details={"encoder_cache_tokens": 200})
+    engine = RecordingEngine()
+    ask(engine, requests(images(tmp_path, 60), 2), able=able)
+    assert engine.peak_groups == 16
+
+
+def test_a_group_larger_than_the_kv_cache_is_asked_a_few_at_a_time(tmp_path):
+    able = capabilities(kv_cache_tokens=400)
+    engine = RecordingEngine()
+    answers, _ = ask(engine, requests(images(tmp_path, 1), 40), able=able)
+    assert len(answers) == 40
+    assert engine.peak_requests <= 2
+
+
+def test_without_prefix_caching_nobody_waits(tmp_path):
+    engine = RecordingEngine(prefill_seconds=0.05)
+    able = capabilities(prefix_caching=False)
+    answers, stats = ask(engine, requests(images(tmp_path, 1), 4), able=able)
+    assert len(answers) == 4
+    assert engine.moment("submitted", 3) < engine.moment("first token", 0)
+    assert stats.ideal_cached_tokens == 0
+
+
+def test_no_more_requests_are_in_flight_than_the_engine_takes(tmp_path):
+    engine = RecordingEngine()
+    able = capabilities(kv_cache_tokens=None, max_concurrency=3)
+    ask(engine, requests(images(tmp_path, 10), 4), able=able)
+    assert engine.peak_requests == 3
+
+
+def test_the_last_groups_go_biggest_first(tmp_path):
+    refs = images(tmp_path, 6)
+    sizes = (1, 5, 2, 6, 3, 4)
+    asked = [
+        Request(index, (ref,), ("q",))
+        for index, ref in enumerate(r for r, n in zip(refs, sizes, strict=True) for _ in range(n))
+    ]
+    groups = schedule.group_by_image(asked)
+    assert [len(group) for group in groups] == [6, 5, 4, 3, 2, 1]
+
+
+def test_early_groups_keep_the_order_of_the_dataset(tmp_path, monkeypatch):
+    monkeypatch.setattr("pixtrack.tasks.inference.worker.grouping.TAIL_GROUPS", 2)
+    refs = images(tmp_path, 4)
+    asked = [
+        Request(index, (ref,), ("q",))
+        for index, ref in enumerate(
+            r for r, n in zip(refs, (1, 3, 1, 2), strict=True) for _ in range(n)
+        )
+    ]
+    assert [len(group) for group in schedule.group_by_image(asked)] == [1, 3, 2, 1]
+
+
+def test_a_prompt_that_does_not_fit_is_refused_with_its_token_count(tmp_path):
+    asked = requests(images(tmp_path, 1), 3, texts=["q", "x" * 1000, "q"])
+    engine = RecordingEngine()
+    answers, stats = ask(engine, asked)
+    assert answers[1].finish_reason == "refused"
+    assert "1,102 tokens (100 of them for the image)" in answers[1].error
+    assert "max_model_len 1,000" in answers[1].error
+    assert ("submitted", "1") not in engine.events
+    assert not answers[0].failed and not answers[2].failed
+    assert stats.refused == 1
+
+
+def test_a_refused_leader_is_followed_by_another(tmp_path):
+    asked = requests(images(tmp_path, 1), 3)
+    engine = RecordingEngine(fail={"0": RequestRefused("no")})
+    answers, _ = ask(engine, asked)
+    assert answers[0].finish_reason == "refused"
+    assert engine.moment("first token", 1) < engine.moment("submitted", 2)
+    assert engine.sent_images == {"hash0": 1}
+
+
+def test_a_failed_request_is_an_answer_of_its_own_and_stops_nobody(tmp_path):
+    asked = requests(images(tmp_path, 2), 3)
+    engine = RecordingEngine(fail={"1": ValueError("odd"), "3": TimeoutError("slow")})
+    answers, stats = ask(engine, asked)
+    assert answers[1].finish_reason == answers[3].finish_reason == "error"
+    assert answers[1].error == "ValueError: odd"
+    assert not answers[1].final
+    assert sum(not answer.failed for answer in answers.values()) == 4
+    assert stats.failed == 2
+
+
+def test_a_damaged_image_refuses_its_own_questions_only(tmp_path):
+    good, bad = images(tmp_path, 2)
+    (tmp_path / "1.png").write_bytes(b"not an image")
+    answers, _ = ask(RecordingEngine(), requests([good, bad], 2))
+    assert [answers[i].finish_reason for i in range(4)] == ["stop", "stop", "refused", "refused"]
+    assert "1.png" in answers[2].error
+
+
+def test_an_image_of_another_size_than_prepared_is_refused(tmp_path):
+    (ref,) = images(tmp_path, 1)
+    wrong = ImageRef(ref.sha256, ref.path, 41, 30)
+    answers, _ = ask(RecordingEngine(), requests([wrong], 1))
+    assert answers[0].finish_reason == "refused"
+    assert "40×30" in answers[0].error and "41×30" in answers[0].error
+
+
+def test_an_answer_cut_off_at_max_tokens_is_counted(tmp_path):
+    answers, stats = ask(RecordingEngine(), requests(images(tmp_path, 2), 5))
+    assert answers[7].finish_reason == "length"
+    assert stats.truncated == 1
+
+
+@pytest.mark.parametrize("error", [EngineDied("gone"), UserError("mend this")])
+def test_an_engine_that_is_gone_ends_the_schedule_at_once(tmp_path, error):
+    engine = RecordingEngine(decode_seconds=5, fail={"5": error})
+    with pytest.raises(type(error), match=str(error)):
+        ask(engine, requests(images(tmp_path, 4), 4))
+    assert engine.in_flight == 0
+    assert engine.cancelled > 0
+
+
+def test_an_error_of_the_journal_ends_the_schedule(tmp_path):
+    def full(answer):
+        raise OSError("disk full")
+
+    engine = RecordingEngine()
+    with pytest.raises(OSError, match="disk full"):
+        ask(engine, requests(images(tmp_path, 4), 4), on_answer=full)
+    assert engine.in_flight == 0
+
+
+def test_cancellation_leaves_nothing_in_flight_and_loses_no_answer(tmp_path):
+    engine = RecordingEngine(decode_seconds=0.02)
+    answers = []
+
+    async def cancelled():
+        task = asyncio.create_task(
+            run_schedule(
+                engine,
+                capabilities(kv_cache_tokens=1000),
+                requests(images(tmp_path, 30), 4),
+                SAMPLING,
+                PlainBuilder(),
+                answers.append,
+            )
+        )
+        while len(answers) < 5:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+    assert asyncio.run(cancelled()) == []
+    assert engine.in_flight == 0
+    done = {request for event, request in engine.events if event == "done"}
+    assert {str(answer.index) for answer in answers} >= done - {engine.events[-1][1]}
+
+
+def test_images_waiting_for_the_engine_are_bounded_in_memory(tmp_path, monkeypatch):
+    refs = images(tmp_path, 12, size=(100, 100))
+    monkeypatch.setattr(schedule, "MEMORY_AHEAD_BYTES", 2 * 100 * 100 * 15)
+    held = []
+    lock = threading.Lock()
+    engine = RecordingEngine(prefill_seconds=0.01)
+    read = schedule.read_images
+
+    def counting(images, prepare):
+        with lock:
+            held.append(1)
+            assert sum(held) - len(engine.sent_images) <= 3  # two ahead, one on its way
+        return read(images, prepare)
+
+    monkeypatch.setattr(schedule, "read_images", counting)
+    ask(engine, requests(refs, 1), able=capabilities(kv_cache_tokens=150))
+    assert sum(held) == 12
+
+
+def test_the_ideal_cached_share_is_the_followers_common_prefix(tmp_path):
+    # [1] and 100 image tokens and "question " are common: 110 tokens, in blocks of 16: 96.
+    _, stats = ask(RecordingEngine(), requests(images(tmp_path, 2), 3))
+    assert stats.ideal_cached_tokens == 2 * 2 * 96
+
+
+def test_the_time_in_the_event_loop_is_charged_to_leaders_and_followers(tmp_path):
+    _, stats = ask(RecordingEngine(), requests(images(tmp_path, 3), 4))
+    assert (stats.leaders, stats.followers) == (3, 9)
+    assert 0 < stats.leader_loop_seconds + stats.follower_loop_seconds <= stats.loop_seconds
+    leader, follower = stats.blocking_ms
+    charged = 3 * leader + 9 * follower
+    assert charged == pytest.approx(1000 * stats.loop_seconds)
+
+
+def test_a_request_without_an_image_is_its_own_group():
+    asked = [Request(0, (), ("hello",)), Request(1, (), ("world",))]
+
+    class TextBuilder(PlainBuilder):
+        image_tokens = 0
+
+        def draft(self, request):
+            draft = super().draft(request)
+            return type(draft)(request, 8, 0, tuple(i for i in draft.token_ids if i >= 0))
+
+    answers = []
+    stats = asyncio.run(
+        run_schedule(
+            RecordingEngine(), capabilities(), asked, SAMPLING, TextBuilder(), answers.append
+        )
+    )
+    assert stats.image_groups == 2
+    assert not any(answer.failed for answer in answers)
+
+
+def test_nothing_asked_is_nothing_done():
+    answers, stats = ask(RecordingEngine(), [])
+    assert answers == {} and stats.asked == 0 and stats.cached_share == 0.0

@@ -1,0 +1,68 @@
+"""What a finished run's record says of the time that it took, and a run that cannot be opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import load_dataset, load_model, load_prompt
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.records import Answer, PreparedDataset, Sample
+from pixtrack.tasks.runs import directory as runs
+from pixtrack.tasks.runs.directory import let_go
+from pixtrack.tasks.runs.journal import Journal
+from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
+from pixtrack.tasks.scoring.finishing import finish_run
+
+FIRST, SECOND = "2026-01-01T10:00:00.000+00:00", "2026-01-01T10:05:00.000+00:00"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> OpenRun:
+    """An open run of four questions."""
+    home = Home(tmp_path)
+    dataset, prompt = load_dataset("sample"), load_prompt("plain")
+    cell = Cell(load_model("pixtral-nano"), dataset, prompt.for_dataset("sample"))
+    samples = tuple(
+        Sample(i, str(i), "How much?", ("42",), f"{i}", f"{i}.png", 100, 100) for i in range(4)
+    )
+    prepared = PreparedDataset(
+        name="sample",
+        directory=tmp_path,
+        samples=samples,
+        images=home.images,
+        digest="d" * 64,
+        source={},
+    )
+    opened = open_run(cell, prepared, {"model": "m"}, home)
+    let_go(opened.directory)
+    return opened
+
+
+def test_what_an_engine_answered_before_its_second_try_counts(run: OpenRun) -> None:
+    """One of several copies ran out of memory at its start while another answered already."""
+    with Journal(run.directory.journal_file, run.fingerprint) as journal:
+        for index, started, elapsed in (
+            (0, FIRST, 3.0),
+            (1, FIRST, 4.0),
+            (2, SECOND, 1.0),
+            (3, SECOND, 2.0),
+        ):
+            stamp = {"started": started, "elapsed": elapsed}
+            journal.append(Answer(index, "42", "stop"), stamp)
+    summary = finish_run(run, asked=2, seconds=2.1, started=SECOND)
+    record = run.directory.read_record()
+    assert record is not None
+    noted = sorted((one["started"], one["asked"]) for one in record.invocations)
+    assert noted == [(FIRST, 2), (SECOND, 2)]
+    assert summary.inference_seconds == pytest.approx(6.1)
+
+
+def test_a_run_that_cannot_be_opened_is_nobodys(run: OpenRun, tmp_path: Path) -> None:
+    prepared = PreparedDataset("sample", tmp_path, run.images, "d" * 64, run.samples, {})
+    part = run.directory.journal_file.with_name("answers.part0.jsonl")
+    with Journal(part, run.fingerprint), pytest.raises(UserError, match="another process"):
+        open_run(run.cell, prepared, {"model": "m"}, Home(tmp_path))
+    assert run.directory.path / ".lock" not in runs._held
