@@ -251,7 +251,7 @@ class DatasetConfig(Config):
     title: str
     version: int = Field(1, ge=1, description="raised when preparation changes what is asked")
     source: DatasetSource
-    row_format: Literal["plain", "vqa", "chartqapro"] = Field(
+    row_format: Literal["plain", "vqa", "chartqapro", "mmmu", "mathvista"] = Field(
         "plain", description="how answers are laid out in a row"
     )
     metrics: tuple[str, ...] = Field(min_length=1)

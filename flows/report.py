@@ -12,6 +12,7 @@ from pixtrack.tasks.inference.host.session import AskedRun
 from pixtrack.tasks.inference.task import artifact_key
 from pixtrack.tasks.runs.directory import Interval, RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import OpenRun
+from pixtrack.tasks.scoring.beside import lines_beside
 from pixtrack.tasks.tracking import links
 
 
@@ -59,6 +60,8 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     for kind, metrics in kinds.items():
         table.add_row(f"  {kind}", *_cells(metrics[summary.headline]))
     console.print(table)
+    for line in lines_beside(summary.states, summary.figures):
+        console.print(line, markup=False, highlight=False)
     if summary.weights == "random":
         console.print(
             "[yellow]The weights of this model are random: its scores are near zero and say "

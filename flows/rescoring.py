@@ -51,6 +51,8 @@ def rescore(
         update={
             "metrics": scored.metrics,
             "by": scored.by,
+            "states": scored.states,
+            "figures": scored.figures,
             "headline": dataset.headline,
             "metric_versions": versions(scored),
             "history": [*before.history, past(before, "pixtrack rescore")],

@@ -45,6 +45,23 @@ class Sample:
     """ChartQAPro's Year flags, one a turn."""
     error: str = ""
     """Why this row cannot be asked; such a sample counts as failed."""
+    options: tuple[str, ...] = ()
+    """The texts of the options of a multiple-choice question, in the order of their letters."""
+    details: tuple[tuple[str, str], ...] = ()
+    """What else a metric needs to know of the row, as (name, value): MathVista's precision."""
+
+    @property
+    def gold(self) -> Gold:
+        """What a metric is told of the sample."""
+        return Gold(
+            answers=self.answers,
+            question_type=self.question_type,
+            flags=self.flags,
+            index=self.index,
+            options=self.options,
+            answer_type=self.answer_type,
+            details=self.details,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,15 @@ class Gold:
     answers: tuple[str, ...]
     question_type: str = ""
     flags: tuple[str, ...] = ()
+    index: int = 0
+    """The sample's, so that a metric that guesses guesses the same for it at any time."""
+    options: tuple[str, ...] = ()
+    answer_type: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+
+    def detail(self, name: str) -> str:
+        """The value of a detail; "" where there is none of the name."""
+        return next((value for known, value in self.details if known == name), "")
 
 
 def to_json(record: Any) -> dict[str, Any]:

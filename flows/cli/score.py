@@ -75,6 +75,8 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from pixtrack.tasks.scoring.beside import lines_beside
+
     table = Table(title=f"{summary['dataset']}: {summary['n']} questions", title_justify="left")
     table.add_column("metric")
     for name in ("score", "± stderr", "95% interval", "naive ±", "over"):
@@ -90,6 +92,8 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
         )
     Console().print(table)
     print(f"* headline. Errors are clustered {summary['clustering']}.")
+    for line in lines_beside(_counts(summary["states"]), summary["figures"]):
+        print(line)
     if summary["failed"]:
         first = summary["failed"][0]
         print(
@@ -99,6 +103,16 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
     if summary["annotations"].get("as_published") is False:
         print("The annotation file is not the published one (sha256 differs).")
     print(f"{out / 'scores.csv'}\n{out / 'summary.json'}")
+
+
+def _counts(states: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The states of a summary as they were before it was written as JSON."""
+    from pixtrack.tasks.runs.directory import Count
+
+    return {
+        owner: {state: Count(**count) for state, count in found.items()}
+        for owner, found in states.items()
+    }
 
 
 def _number(value: float | None) -> str:

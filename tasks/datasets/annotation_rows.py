@@ -6,36 +6,46 @@ so questions are grouped by name; sizes are unknown (0).
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
-from pixtrack.tasks.datasets.annotations import columns_of, read_records
-from pixtrack.tasks.datasets.fields import to_row
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, HubDataset
+from pixtrack.tasks.datasets.annotations import Record, columns_of, read_records, record_values
+from pixtrack.tasks.datasets.fields import REQUIRED_TO_SCORE, to_row
 from pixtrack.tasks.records import Sample
 
 
 def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
     """The samples of an annotation file in the dataset's row format, in file order.
 
-    `image` is empty and `image_path` the image's name as the file has it. A row that cannot be
-    used has its reason in `error`, with file and line. Raises UserError for a missing or empty
-    file, and where no row at all can be used (another format, another dataset).
+    The file has a JSON object a line, or is one JSON document: a list of objects, or an object of
+    objects (MathVista's, by id). `image` is empty and `image_path` the image's name as the file has
+    it, if it has one. A row that cannot be used has its reason in `error`, with file and line.
+    Raises UserError for a missing or empty file, and where no row at all can be used (another
+    format, another dataset).
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such annotation file"
         raise UserError(f"{path}: {what}: name the dataset's annotation JSONL")
-    source = config.source
-    chosen = source.columns if isinstance(source, AnnotationDataset) else {}
-    columns = columns_of(chosen, config.name)
+    columns = columns_of(_columns(config), config.name)
+    required = REQUIRED_TO_SCORE.get(config.row_format, ("question", "answers"))
+    document = _document(path)
+    records: Iterator[Record]
+    if document is None:
+        records, place = read_records(path, columns, required=required), "line"
+    else:
+        records, place = _records_of(document, columns, required), "row"
     samples = []
-    for record in read_records(path, columns):
-        error = f"{path.name} line {record.line}: {record.error}" if record.error else ""
+    for record in records:
+        error = f"{path.name} {place} {record.line}: {record.error}" if record.error else ""
         name = str(record.values.get("image") or "")
         row = to_row(config.row_format, record.index, record.values, None, name, error)
         problem = row.error or ("" if row.answers else "no gold answer")
         if problem and not error:
-            problem = f"{path.name} line {record.line}: {problem}"
+            problem = f"{path.name} {place} {record.line}: {problem}"
         samples.append(
             Sample(
                 index=row.index,
@@ -51,6 +61,8 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
                 question_type=row.question_type,
                 answer_type=row.answer_type,
                 flags=row.flags,
+                options=row.options,
+                details=row.details,
                 error=problem,
             )
         )
@@ -62,3 +74,56 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
             f"(row_format {config.row_format})"
         )
     return samples
+
+
+def _columns(config: DatasetConfig) -> dict[str, str]:
+    """The columns that the dataset's YAML names, where they are those of its annotation file.
+
+    A hub dataset that pins an annotation file has columns of its own there: the default ones.
+    Published files call question and image so; the hub's parquet files often do not.
+    """
+    source = config.source
+    if isinstance(source, AnnotationDataset):
+        return source.columns
+    if isinstance(source, HubDataset) and not source.annotations_file:
+        return {**source.columns, "image": "image", "question": "question"}
+    return {}
+
+
+def _document(path: Path) -> list[Any] | None:
+    """The rows of a file that is one JSON document; None for one with an object a line."""
+    first = _first_line(path)
+    if not first.startswith(b"[") and _is_row(first):
+        return None
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):  # what is wrong is said line by line
+        return None
+    if isinstance(document, list):
+        return document
+    rows = list(document.values()) if isinstance(document, dict) else []
+    return rows if rows and all(isinstance(row, dict) for row in rows) else [document]
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        lines = (line.removeprefix(b"\xef\xbb\xbf").strip() for line in file)
+        return next((line for line in lines if line), b"")
+
+
+def _is_row(line: bytes) -> bool:
+    """Whether the line is a whole JSON object, and not one of objects by id."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and not all(isinstance(value, dict) for value in data.values())
+
+
+def _records_of(
+    rows: Sequence[Any], columns: dict[str, str], required: Sequence[str]
+) -> Iterator[Record]:
+    """The rows of a JSON document, numbered from 1 as lines are."""
+    for index, row in enumerate(rows):
+        values, error = record_values(row, columns, required)
+        yield Record(index, index + 1, values, error, 0)

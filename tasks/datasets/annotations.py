@@ -12,7 +12,7 @@ from typing import Any
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
-from pixtrack.tasks.datasets.fields import FIELDS, to_row
+from pixtrack.tasks.datasets.fields import FIELDS, REQUIRED, to_row
 from pixtrack.tasks.datasets.manifest import local
 from pixtrack.tasks.datasets.rows import Batch, RawRow
 from pixtrack.tasks.images import BadImage
@@ -27,6 +27,9 @@ COLUMNS = {
     "answer_type": "answer_type",
     "context": "context",
     "flags": "year",
+    "options": "options",
+    "precision": "precision",
+    "unit": "unit",
 }
 """The keys of the public annotation files; `columns` in the YAML says otherwise."""
 
@@ -105,9 +108,15 @@ class AnnotationSource:
 
 
 def read_records(
-    path: Path, columns: dict[str, str], cursor: dict[str, Any] | None = None
+    path: Path,
+    columns: dict[str, str],
+    cursor: dict[str, Any] | None = None,
+    required: Sequence[str] = REQUIRED,
 ) -> Iterator[Record]:
-    """The lines of an annotation file, from `cursor` (`offset`, `index`, `line`) on."""
+    """The lines of an annotation file, from `cursor` (`offset`, `index`, `line`) on.
+
+    A line without one of the `required` fields has an error.
+    """
     at = cursor or {"offset": 0, "index": 0, "line": 0}
     offset, index, line = at["offset"], at["index"], at["line"]
     with path.open("rb") as file:
@@ -117,12 +126,14 @@ def read_records(
             line += 1
             if not raw.strip():
                 continue
-            values, error = _parse(raw.removeprefix(b"\xef\xbb\xbf"), columns)
+            values, error = _parse(raw.removeprefix(b"\xef\xbb\xbf"), columns, required)
             yield Record(index, line, values, error, offset)
             index += 1
 
 
-def _parse(raw: bytes, columns: dict[str, str]) -> tuple[dict[str, Any], str]:
+def _parse(
+    raw: bytes, columns: dict[str, str], required: Sequence[str]
+) -> tuple[dict[str, Any], str]:
     error = ""
     try:
         text = raw.decode("utf-8")
@@ -133,13 +144,21 @@ def _parse(raw: bytes, columns: dict[str, str]) -> tuple[dict[str, Any], str]:
         data = json.loads(text)
     except (ValueError, RecursionError) as problem:
         return {}, error or f"not valid JSON ({problem})"
+    values, unusable = record_values(data, columns, required)
+    return values, error or unusable
+
+
+def record_values(
+    data: Any, columns: dict[str, str], required: Sequence[str]
+) -> tuple[dict[str, Any], str]:
+    """(the values of a JSON object by our field names, why it cannot be used or "")."""
     if not isinstance(data, dict):
-        return {}, error or f"expected a JSON object, found {type(data).__name__}"
+        return {}, f"expected a JSON object, found {type(data).__name__}"
     values = {field: data[key] for field, key in columns.items() if key in data}
-    for field in ("question", "answers", "image"):
+    for field in required:
         if field not in values:
-            error = error or f"no key {columns[field]!r}; it has {', '.join(sorted(data))}"
-    return values, error
+            return values, f"no key {columns[field]!r}; it has {', '.join(sorted(data))}"
+    return values, ""
 
 
 def _after(record: Record) -> dict[str, Any]:

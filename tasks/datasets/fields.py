@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.literals import read_list
 from pixtrack.tasks.records import Turn
 
 FIELDS = {
@@ -23,10 +24,16 @@ FIELDS = {
     "answer_type": "a kind of answer to break scores down by",
     "context": "a paragraph that belongs to the question",
     "flags": "ChartQAPro's Year flags, one a turn",
+    "options": "the options of a multiple-choice question: a list, or the text of a Python list",
+    "precision": "digits behind the point that the answer has (row_format mathvista)",
+    "unit": "the unit of the answer (row_format mathvista)",
 }
 """The keys of a source's `columns`, with what their columns hold."""
 
 REQUIRED = ("question", "answers", "image")
+REQUIRED_TO_SCORE = {"mmmu": ("answers",), "mathvista": ("answers",)}
+"""Row format to the fields that scoring needs, where that is less than ("question", "answers"):
+the questions of MMMU-Pro's vision half stand in the images."""
 
 
 class BadField(ValueError):
@@ -99,10 +106,46 @@ def _chartqapro(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _mmmu(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A question with options, whose gold is a letter; without options, one or several golds.
+
+    Options and golds are lists, or the text of a Python list ("['$6', '$7']"), as the hub has them.
+    """
+    answers = [gold for value in _list(record.get("answers")) for gold in _items(value)]
+    return {
+        "question": _text(record.get("question") or "", "question"),
+        "answers": tuple(_text(gold, "gold answer") for gold in answers),
+        "options": _options(record.get("options")),
+    }
+
+
+def _mathvista(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A question whose gold is a choice's text, or an answer of a type, unit and precision."""
+    details = [(name, _label(record.get(name), name)) for name in ("precision", "unit")]
+    return {
+        **_plain({"question": "", **record}),
+        "options": _options(record.get("options")),
+        "details": (("gold", "text"), *((name, value) for name, value in details if value)),
+    }
+
+
+def _options(value: Any) -> tuple[str, ...]:
+    parts = _list(value) if not isinstance(value, str) else _items(value)
+    return tuple(_text(option, "option") for option in parts)
+
+
+def _items(value: Any) -> list[Any]:
+    """The items of a list's text, else the value alone."""
+    items = read_list(value) if isinstance(value, str) and value.startswith("[") else None
+    return [value] if items is None else list(items)
+
+
 _FORMATS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "plain": _plain,
     "vqa": _vqa,
     "chartqapro": _chartqapro,
+    "mmmu": _mmmu,
+    "mathvista": _mathvista,
 }
 
 

@@ -212,6 +212,8 @@ def _sample(row: RawRow, image: StoredImage | str | None) -> Sample:
         question_type=row.question_type,
         answer_type=row.answer_type,
         flags=row.flags,
+        options=row.options,
+        details=row.details,
         error=f"row {row.index}: {problem}" if problem else "",
     )
 

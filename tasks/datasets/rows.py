@@ -28,6 +28,8 @@ class RawRow:
     answer_type: str = ""
     flags: tuple[str, ...] = ()
     error: str = ""
+    options: tuple[str, ...] = ()
+    details: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,20 @@ class Interval(BaseModel):
     """Samples that it stands over."""
 
 
+class Count(BaseModel):
+    """How many of the scored answers something is true of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int
+    of: int
+
+    @property
+    def percent(self) -> float:
+        """The share, 0-100."""
+        return 100 * self.count / self.of if self.of else 0.0
+
+
 class RunSummary(BaseModel):
     """The run's outcome: what `--json` prints (summary.json)."""
 
@@ -54,6 +68,14 @@ class RunSummary(BaseModel):
     metrics: dict[str, Interval]
     by: dict[str, dict[str, dict[str, Interval]]] = Field(
         default_factory=dict, description="breakdown -> group -> metric -> interval"
+    )
+    states: dict[str, dict[str, Count]] = Field(
+        default_factory=dict,
+        description="post-processing step or metric -> how answers were read (guessed, not "
+        "parsed, never reached an answer) -> how many; states that no answer has are left out",
+    )
+    figures: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="metric -> what is shown beside its score -> value"
     )
     samples_per_s: float | None
     """Questions asked by this invocation over the time that took; None where none was asked."""

@@ -15,13 +15,12 @@ ChartQA's human questions and four of ChartQAPro's.
 
 from __future__ import annotations
 
-import ast
 import re
-import warnings
 from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
 
+from pixtrack.tasks.literals import read_list, read_literal
 from pixtrack.tasks.records import Gold
 from pixtrack.tasks.scoring import list_literals, vqa_answers
 from pixtrack.tasks.scoring.chartqapro import CONVERSATIONAL, EXACT_TYPES
@@ -160,13 +159,13 @@ def _number(text: str) -> float | None:
 @lru_cache(maxsize=1 << 14)
 def _from_csv(raw: str) -> tuple[str, ...]:
     """A gold as it comes out of the CSV file: a Python literal where it looks like one."""
+    items = read_list(raw)
+    if items is not None:
+        return items
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = ast.literal_eval(raw)
-    except Exception:  # as published
-        value = raw
-    return tuple(str(item) for item in (value if isinstance(value, list) else [value]))
+        return (str(read_literal(raw)),)
+    except ValueError:  # no literal: as published, the text itself
+        return (raw,)
 
 
 def _plain(text: str) -> str:

@@ -65,6 +65,8 @@ def finish_run(
         headline=cell.dataset.headline,
         metrics=scored.metrics,
         by=scored.by,
+        states=scored.states,
+        figures=scored.figures,
         samples_per_s=round(asked / seconds, 3) if asked and seconds else None,
         cached_share=cached / prompt_tokens if prompt_tokens else None,
         prompt_tokens=prompt_tokens,
@@ -150,10 +152,12 @@ def write_scores(run: RunDirectory, scored: ScoredRun) -> None:
 
 
 def scores_changed(before: RunSummary, scored: ScoredRun) -> bool:
-    """Whether any value, interval or set of metrics differs."""
+    """Whether any value, interval, state, figure or set of metrics differs."""
     return (
         before.metrics != scored.metrics
         or before.by != scored.by
+        or before.states != scored.states
+        or before.figures != scored.figures
         or (bool(before.metric_versions) and before.metric_versions != versions(scored))
     )
 

@@ -6,10 +6,10 @@ DAM-QA evaluator carries over.
 
 from __future__ import annotations
 
-import ast
 import re
-import warnings
 from functools import lru_cache
+
+from pixtrack.tasks.literals import LONGEST, read_list, read_literal
 
 _BRACKETED = re.compile(r"^\[(.*)\]$")
 _BARE_ITEM = re.compile(r"(?<!['\w])(\w[^,]*?)(?!['\w])")
@@ -21,19 +21,19 @@ def target_items(target: str) -> tuple[str, ...]:
     "[N.Y.C., D.C.]" has two items; where the quoting does not give a list, the gold is one item.
     """
     match = _BRACKETED.match(target.strip())
-    if not match:
+    if not match or len(target) > LONGEST:
         return items(target)
     corrected = "[" + _BARE_ITEM.sub(r"'\1'", match.group(1)) + "]"
     try:
-        fixed = str(_literal(corrected))
-    except (SyntaxError, ValueError):
+        fixed = str(read_literal(corrected))
+    except ValueError:  # NotALiteral, or a number that Python does not write out
         fixed = target
     return _list(fixed) or (target,)
 
 
 def items(text: str) -> tuple[str, ...]:
     """The items of a Python list literal; an empty list, or anything else, is one item: itself."""
-    return _list(text) or (text,)
+    return (len(text) <= LONGEST and _list(text)) or (text,)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -41,16 +41,4 @@ def _list(text: str) -> tuple[str, ...]:
     """The items, or () where it is no list."""
     if "[" not in text:
         return ()
-    try:
-        parsed = _literal(text)
-    except Exception:  # as published: a model may have written anything
-        return ()
-    if not isinstance(parsed, list):
-        return ()
-    return tuple(str(item).strip(" '") for item in parsed)
-
-
-def _literal(text: str) -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python warns of odd escapes in what a model wrote
-        return ast.literal_eval(text)
+    return tuple(item.strip(" '") for item in read_list(text) or ())

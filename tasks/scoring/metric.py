@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import TypeVar
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.records import Gold
+from pixtrack.tasks.scoring.limits import LONGEST_PREDICTION, both_ends
 
 ScoreFunction = Callable[[str, Gold], float | None]
 """(prediction, gold) to a score in [0, 1]; None where the metric leaves the row out."""
+
+StateFunction = Callable[[str, Gold], str]
+"""(prediction, gold) to how the metric read the answer, where that is worth counting: "guessed",
+"not parsed"; "" where there is nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredAnswer:
+    """One row of a run, as a figure over all of them sees it."""
+
+    prediction: str
+    gold: Gold
+    score: float
+
+
+FigureFunction = Callable[[Sequence[ScoredAnswer]], float | None]
+"""All scored answers of a run to a figure that stands beside the score; None without any."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,24 @@ class Metric:
     function_by_headline: Mapping[str, ScoreFunction] = field(default_factory=dict)
     """For a metric that scores each kind of dataset its own way: the dataset's headline metric to
     the function; then `function` is not used."""
+    state: StateFunction | None = None
+    """How an answer was read; the states are counted and shown beside the score."""
+    figures: Mapping[str, FigureFunction] = field(default_factory=dict)
+    """What else is shown beside the score: a name with its unit to the function."""
+    reads_output: bool = False
+    """Whether it reads the raw output, and not what the prompt's post-processing makes of it."""
+
+    def bounded(self) -> Metric:
+        """The metric with functions that read no more of an answer than LONGEST_PREDICTION."""
+        return replace(
+            self,
+            function=_bounded(self.function),
+            function_by_headline={
+                headline: _bounded(function)
+                for headline, function in self.function_by_headline.items()
+            },
+            state=_bounded(self.state) if self.state else None,
+        )
 
     def for_dataset(self, dataset: DatasetConfig) -> ScoreFunction:
         """The function that scores this dataset's rows.
@@ -50,3 +90,11 @@ class Metric:
                 f"dataset whose headline is {dataset.headline!r} (it has for {known}); "
                 f"leave {self.name} out"
             ) from None
+
+
+def _bounded(function: Callable[[str, Gold], Result]) -> Callable[[str, Gold], Result]:
+    @wraps(function)
+    def bounded(prediction: str, gold: Gold) -> Result:
+        return function(both_ends(prediction, LONGEST_PREDICTION), gold)
+
+    return bounded

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pixtrack.configs.errors import unknown_name
 from pixtrack.configs.schema import DatasetConfig
-from pixtrack.tasks.scoring import damqa
+from pixtrack.tasks.scoring import damqa, mathvista, mmmu, mmmu_pro, multiple_choice
+from pixtrack.tasks.scoring import mistral_evals_relaxed as relaxed
 from pixtrack.tasks.scoring.anls import anls
 from pixtrack.tasks.scoring.chartqapro import chartqapro, chartqapro_exact
 from pixtrack.tasks.scoring.exact_match import exact_match
 from pixtrack.tasks.scoring.metric import Metric, ScoreFunction
 from pixtrack.tasks.scoring.mistral_evals import mistral_evals_anls
+from pixtrack.tasks.scoring.mmlongbench_doc import f1, mmlongbench_doc
+from pixtrack.tasks.scoring.ocrbench import mean_length, ocrbench
 from pixtrack.tasks.scoring.relaxed_accuracy import relaxed_accuracy
 from pixtrack.tasks.scoring.vqa_accuracy import vqa_accuracy
 from pixtrack.tasks.scoring.vqa_accuracy_m4c import vqa_accuracy_m4c
@@ -84,9 +87,80 @@ _ALL = (
         "mistralai/mistral-evals eval/metrics.py",
         mistral_evals_anls,
     ),
+    Metric(
+        "mistral_evals_explicit",
+        "relaxed correctness of mistral-evals, explicit",
+        "mistralai/mistral-evals eval/metrics.py ExplicitPromptRelaxedCorrectness",
+        relaxed.mistral_evals_explicit,
+        state=relaxed.not_parsed,
+        reads_output=True,
+    ),
+    Metric(
+        "mistral_evals_anywhere",
+        "relaxed correctness of mistral-evals, anywhere",
+        "mistralai/mistral-evals eval/metrics.py AnywhereInAnswerRelaxedCorrectness",
+        relaxed.mistral_evals_anywhere,
+        state=relaxed.not_parsed,
+        reads_output=True,
+    ),
+    Metric(
+        "mmmu",
+        "MMMU, as published",
+        "MMMU-Benchmark/MMMU mmmu/utils/eval_utils.py, each guess with a seed of its own",
+        mmmu.mmmu,
+        state=mmmu.guessed,
+    ),
+    Metric(
+        "mmmu_no_guess",
+        "MMMU without guesses",
+        "MMMU-Benchmark/MMMU mmmu/utils/eval_utils.py, but what names no option is wrong",
+        mmmu.mmmu_no_guess,
+        state=mmmu.not_parsed,
+    ),
+    Metric(
+        "mmmu_pro",
+        "MMMU-Pro, as published",
+        "MMMU-Benchmark/MMMU mmmu-pro/evaluate.py, each guess with a seed of its own",
+        mmmu_pro.mmmu_pro,
+        state=mmmu_pro.guessed,
+    ),
+    Metric(
+        "mathvista",
+        "MathVista, of extractions",
+        "lupantech/MathVista evaluation/calculate_score.py",
+        mathvista.mathvista,
+        state=mathvista.state,
+    ),
+    Metric(
+        "ocrbench",
+        "OCRBench",
+        "Yuliang-Liu/MultimodalOCR OCRBench/example.py",
+        ocrbench,
+        figures={"characters of an answer, on average": mean_length},
+    ),
+    Metric(
+        "multiple_choice",
+        "multiple choice, letter or text",
+        "EvolvingLMMs-Lab/lmms-eval tasks/ai2d, with either of its targets",
+        multiple_choice.multiple_choice,
+        state=multiple_choice.not_parsed,
+    ),
+    Metric(
+        "first_character",
+        "multiple choice, first character",
+        "EvolvingLMMs-Lab/lmms-eval tasks/seedbench_2_plus",
+        multiple_choice.first_character,
+    ),
+    Metric(
+        "mmlongbench_doc",
+        "MMLongBench-Doc, of extractions",
+        "mayubo2333/MMLongBench-Doc eval/eval_score.py, lists read without evaluating them",
+        mmlongbench_doc,
+        figures={"F1 over the answerable, %": f1},
+    ),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+METRICS: dict[str, Metric] = {metric.name: metric.bounded() for metric in _ALL}
 
 
 def metric_of(dataset: DatasetConfig, name: str) -> Metric:

@@ -20,7 +20,7 @@ def mistral_evals_anls(prediction: str, gold: Gold) -> float | None:
     """1 - NL to the nearest gold, without a threshold; None without a gold."""
     if not gold.answers:
         return None
-    seen = _without_end_punctuation(collapse(prediction))
+    seen = without_end_punctuation(collapse(prediction))
     least = 1.0
     for answer in gold.answers:
         target = _target(answer)
@@ -29,7 +29,7 @@ def mistral_evals_anls(prediction: str, gold: Gold) -> float | None:
     return 1.0 - least
 
 
-def _without_end_punctuation(text: str) -> str:
+def without_end_punctuation(text: str) -> str:
     """Drops ASCII punctuation and white space at the end, up to a "%"."""
     end = len(text)
     while end and text[end - 1] != "%":
@@ -41,4 +41,4 @@ def _without_end_punctuation(text: str) -> str:
 
 @lru_cache(maxsize=1 << 15)
 def _target(answer: str) -> str:
-    return _without_end_punctuation(collapse(answer))
+    return without_end_punctuation(collapse(answer))

@@ -1,17 +1,25 @@
 """From raw output to prediction: the named steps that a prompt lists under `postprocess`.
 
 A step is a pure function of the text. A prompt that tells the model how to lay out its answer
-says here how to read it; metrics never do.
+says here how to read it; metrics never do. What a step could not find is a state of the answer,
+which is counted and shown beside the score.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pixtrack.configs.errors import unknown_name
+from pixtrack.tasks.scoring import reasoning as thinking
+from pixtrack.tasks.scoring.limits import LONGEST_OUTPUT, both_ends
+from pixtrack.tasks.scoring.reasoning import reasoning
 
-_BOLD_ANSWER = re.compile(r"([aA]nswer)\**:\**")
+NOT_GIVEN = "gave no final answer"
+"""State of an output without the "answer:" that was asked for."""
+
+_LAST_ANSWER = re.compile(r".*(?:[aA]nswer\**:\**|[aA][nN][sS][wW][eE][rR]:)", re.DOTALL)
 _MARKDOWN = re.compile(r"[*_\[\]()]")
 
 
@@ -36,11 +44,12 @@ def final_answer(text: str) -> str:
     Empty where there is none: the answer was not given as asked, and scores as the protocol says.
     Source: mistralai/mistral-evals `eval/metrics.py` (ExplicitPromptRelaxedCorrectness).
     """
-    text = _BOLD_ANSWER.sub(r"\1:", text)
-    start = text.lower().rfind("answer:")
-    if start < 0:
+    mark = _LAST_ANSWER.match(text)
+    if not mark:
         return ""
-    lines = text[start + len("answer:") :].split("\n")
+    # As published: the place is that in the lower-cased text, in which "İ" is two characters.
+    shift = len(mark.group().lower()) - len(mark.group())
+    lines = text[mark.end() + shift :].split("\n")
     line = next((line.strip() for line in lines if line.strip()), "")
     return _MARKDOWN.sub("", line)
 
@@ -75,6 +84,7 @@ STEPS: dict[str, Callable[[str], str]] = {
         first_line,
         last_line,
         final_answer,
+        reasoning,
         without_final_period,
         without_quotes,
         without_preamble,
@@ -83,10 +93,42 @@ STEPS: dict[str, Callable[[str], str]] = {
 }
 
 
-def apply(steps: Sequence[str], text: str) -> str:
-    """The text after the named steps, in order; UserError for a step that does not exist."""
+STATES: dict[str, Callable[[str, bool], str]] = {
+    "final_answer": lambda text, _cut_off: "" if final_answer(text) else NOT_GIVEN,
+    "reasoning": thinking.state,
+}
+"""Step to what it says of a text, given whether that was cut off at the output limit; "" where
+there is nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the steps make of a raw output."""
+
+    prediction: str
+    states: tuple[tuple[str, str], ...] = ()
+    """(step, state) for every step that has something to say."""
+
+
+def read(steps: Sequence[str], text: str, cut_off: bool = False) -> Reading:
+    """The prediction and its states after the named steps, in order.
+
+    `cut_off`: whether the output ends where it does because of the output limit. Of a text longer
+    than LONGEST_OUTPUT the beginning and the end are read. Raises UserError for a step that does
+    not exist.
+    """
+    states = []
+    if steps:
+        text = both_ends(text, LONGEST_OUTPUT)
     for name in steps:
         if name not in STEPS:
             raise unknown_name("postprocess step", name, STEPS)
+        if name in STATES and (state := STATES[name](text, cut_off)):
+            states.append((name, state))
         text = STEPS[name](text)
-    return text
+    return Reading(text, tuple(states))
+
+
+def apply(steps: Sequence[str], text: str) -> str:
+    """The prediction alone; see `read`."""
+    return read(steps, text).prediction

@@ -47,6 +47,11 @@ def summary_of(
             }
             for breakdown, groups in scored.by.items()
         },
+        "states": {
+            owner: {state: count.model_dump() for state, count in states.items()}
+            for owner, states in scored.states.items()
+        },
+        "figures": scored.figures,
         "images": images,
         "clustering": clustering_note(table, images),
         "failed": [
@@ -72,17 +77,21 @@ def clustering_note(table: pd.DataFrame, images: int) -> str:
 def write_score_files(out: Path, scored: ScoredRun, summary: Mapping[str, Any]) -> None:
     """Writes out/scores.csv (index, prediction, a column a metric in [0, 1]) and summary.json.
 
-    A score that does not exist (failed row, or left out by the metric) is an empty cell.
+    A score that does not exist (failed row, or left out by the metric) is an empty cell. Where
+    some answer has a state ("mmmu: guessed"), a last column says so.
     """
     metrics = list(scored.metrics)
+    last = ["state"] if scored.states else []
     out.mkdir(parents=True, exist_ok=True)
     partial = out / ".scores.csv.partial"
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["index", "prediction", *metrics])
+        writer.writerow(["index", "prediction", *metrics, *last])
         columns = (scored.table[name].tolist() for name in ("index", "prediction", *metrics))
-        for index, prediction, *scores in zip(*columns, strict=True):
-            writer.writerow([index, prediction, *("" if s != s else repr(s) for s in scores)])
+        states = ([state] if last else [] for state in scored.table["state"].tolist())
+        for state, index, prediction, *scores in zip(states, *columns, strict=True):
+            shown = ("" if score != score else repr(score) for score in scores)
+            writer.writerow([index, prediction, *shown, *state])
     partial.replace(out / "scores.csv")
     write_atomically(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 

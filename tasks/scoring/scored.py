@@ -5,19 +5,21 @@ Called after inference, and again at any time: raw output is all it needs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pixtrack.configs.schema import DatasetConfig, PromptConfig
-from pixtrack.tasks.records import Answer, Gold, Sample
-from pixtrack.tasks.runs.directory import Interval
+from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.runs.directory import Count, Interval
 from pixtrack.tasks.scoring import postprocess
 from pixtrack.tasks.scoring.breakdowns import scores_by_group
-from pixtrack.tasks.scoring.metrics import functions_of
+from pixtrack.tasks.scoring.metric import Metric, ScoredAnswer, ScoreFunction
+from pixtrack.tasks.scoring.metrics import metric_of
 from pixtrack.tasks.scoring.uncertainty import interval_of_codes
 
 NOT_ANSWERED = "not answered"
@@ -34,6 +36,10 @@ class ScoredRun:
     """Metric to mean and uncertainty over the samples that have a score, 0-100."""
     by: dict[str, dict[str, dict[str, Interval]]]
     """Breakdown to group to metric."""
+    states: dict[str, dict[str, Count]] = field(default_factory=dict)
+    """Post-processing step or metric to how it read answers, where that is worth counting."""
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Metric to what is shown beside its score."""
 
 
 def score_samples(
@@ -58,30 +64,86 @@ def score_outputs(
     steps: Sequence[str] = (),
 ) -> ScoredRun:
     """`score_samples` with the post-processing steps as they are, for outputs without a prompt."""
-    functions = functions_of(dataset)
+    metrics = [_Applied(name, metric_of(dataset, name), dataset) for name in dataset.metrics]
     postprocess.apply(steps, "")  # a step that does not exist is an error even without an answer
     rows = []
+    read: Counter[tuple[str, str]] = Counter()
+    readings = 0
     for sample in sorted(samples, key=lambda sample: sample.index):
         answer = answers.get(sample.index)
         error = sample.error or (NOT_ANSWERED if answer is None else "")
+        reading = postprocess.Reading("")
         if answer is not None and answer.failed:
             error = error or answer.error or f"request {answer.finish_reason}"
-        scored = answer is not None and not error
-        read = answer is not None and not answer.failed
-        prediction = postprocess.apply(steps, answer.text) if answer and read else ""
-        gold = Gold(sample.answers, sample.question_type, sample.flags)
-        scores = {
-            name: function(prediction, gold) if scored else None
-            for name, function in functions.items()
-        }
-        rows.append({**_asked(sample), **_answered(answer, prediction, error), **scores})
-    table = _table(rows, tuple(functions))
+        elif answer is not None:
+            reading = postprocess.read(steps, answer.text, answer.finish_reason == "length")
+        states: tuple[tuple[str, str], ...] = ()
+        scores: dict[str, float | None] = dict.fromkeys(dataset.metrics)
+        if answer is not None and not error:
+            found = {one.name: one.score(sample, answer, reading.prediction) for one in metrics}
+            scores = {name: score for name, (score, _) in found.items()}
+            states = (*reading.states, *((name, said) for name, (_, said) in found.items() if said))
+            read.update(states)
+            readings += 1
+        state = "; ".join(f"{owner}: {text}" for owner, text in states)
+        rows.append(
+            {
+                **_asked(sample),
+                **_answered(answer, reading.prediction, error),
+                "state": state,
+                **scores,
+            }
+        )
+    table = _table(rows, tuple(dataset.metrics))
     codes = image_codes(table)
     return ScoredRun(
         table=table,
-        metrics={name: interval_of_codes(table[name].to_numpy(), codes) for name in functions},
-        by=scores_by_group(table, functions, codes),
+        metrics={
+            name: interval_of_codes(table[name].to_numpy(), codes) for name in dataset.metrics
+        },
+        by=scores_by_group(table, dataset.metrics, codes),
+        states=_counted(read, readings, metrics),
+        figures={one.name: figures for one in metrics if (figures := one.figures())},
     )
+
+
+class _Applied:
+    """One metric at work on a dataset, and what it has scored."""
+
+    def __init__(self, name: str, metric: Metric, dataset: DatasetConfig) -> None:
+        self.name = name
+        self.scored = 0
+        self._metric = metric
+        self._function: ScoreFunction = metric.for_dataset(dataset)
+        self._answers: list[ScoredAnswer] = []
+
+    def score(self, sample: Sample, answer: Answer, prediction: str) -> tuple[float | None, str]:
+        """(score, state) of an answer; (None, "") where the metric leaves the row out."""
+        text = answer.text if self._metric.reads_output else prediction
+        gold = sample.gold
+        score = self._function(text, gold)
+        if score is None:
+            return None, ""
+        self.scored += 1
+        if self._metric.figures:
+            self._answers.append(ScoredAnswer(text, gold, score))
+        return score, self._metric.state(text, gold) if self._metric.state else ""
+
+    def figures(self) -> dict[str, float]:
+        """What stands beside the score, over all answers so far."""
+        found = {name: function(self._answers) for name, function in self._metric.figures.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _counted(
+    read: Mapping[tuple[str, str], int], readings: int, metrics: Sequence[_Applied]
+) -> dict[str, dict[str, Count]]:
+    """The states by who says so, steps first, each out of the answers that it was asked of."""
+    scored = {one.name: one.scored for one in metrics}
+    counted: dict[str, dict[str, Count]] = {}
+    for (owner, state), count in sorted(read.items(), key=lambda item: item[0][0] in scored):
+        counted.setdefault(owner, {})[state] = Count(count=count, of=scored.get(owner, readings))
+    return counted
 
 
 def image_codes(table: pd.DataFrame) -> NDArray[np.intp]:
@@ -132,7 +194,7 @@ def _storable(text: str) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, object]], metrics: Sequence[str]) -> pd.DataFrame:
-    columns = [*_asked(_EMPTY), *_answered(None, "", ""), *metrics]
+    columns = [*_asked(_EMPTY), *_answered(None, "", ""), "state", *metrics]
     table = pd.DataFrame(list(rows), columns=columns)
     whole = ("index", "width", "height", "prompt_tokens", "cached_tokens", "output_tokens")
     return table.astype(

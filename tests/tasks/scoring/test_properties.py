@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +25,10 @@ GOLDS = st.builds(
     st.lists(TEXTS, min_size=1, max_size=10).map(tuple),
     TYPES,
     st.lists(st.sampled_from(["YES", "Yes", "NO"]), max_size=3).map(tuple),
+    st.integers(0, 99),
+    st.lists(TEXTS, max_size=5).map(tuple),
+    st.sampled_from(["", "integer", "float", "list", "Int", "Float", "Str", "None", "List"]),
+    st.sampled_from([(), (("precision", "1"),), (("precision", "x"),), (("gold", "text"),)]),
 )
 FUNCTIONS = [
     (name, function)
@@ -45,7 +51,7 @@ def test_a_score_depends_on_nothing_but_prediction_and_gold(prediction: str, gol
     """Caches of normalised golds must not show: asked again, the score is the same."""
     for name, function in FUNCTIONS:
         first = function(prediction, gold)
-        function(gold.answers[0], Gold((prediction,), gold.question_type, gold.flags))
+        function(gold.answers[0], replace(gold, answers=(prediction,), index=gold.index + 1))
         assert function(prediction, gold) == first, name
 
 

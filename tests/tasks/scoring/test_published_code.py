@@ -1,6 +1,7 @@
 """Our scores are those of the published code.
 
-golden_rows.json: [metric, headline of the dataset, prediction, golds, question type, flags, score];
+golden_rows.json: [metric, headline of the dataset, prediction, golds, question type, flags, score,
+options, answer type and details where the metric needs them];
 published_figures.json: [dataset, metric, perturbation, mean in percent, digest of the per-row
 scores]. Both were made by running the published code, never ours:
   relaxed_accuracy         google-research/pix2struct 945f27e pix2struct/metrics.py
@@ -12,7 +13,16 @@ scores]. Both were made by running the published code, never ours:
   vqa_accuracy_normalised  EvolvingLMMs-Lab/lmms-eval 75571cf tasks/vqav2/utils.py
   chartqapro, _exact       vis-nlp/ChartQAPro 4b422c6 evaluate_predictions.py with anls 0.0.2
   damqa, damqa_csv         Linvyl/DAM-QA cf49b72 evaluation/metrics.py
-  mistral_evals            mistralai/mistral-evals d61811f eval/metrics.py
+  mistral_evals, _explicit, _anywhere
+                           mistralai/mistral-evals d61811f eval/metrics.py
+  mmmu                     MMMU-Benchmark/MMMU bb0b95a mmmu/utils/eval_utils.py; no answer at which
+                           it guesses, which mmmu_no_guess scores 0
+  mmmu_pro                 MMMU-Benchmark/MMMU bb0b95a mmmu-pro/evaluate.py, likewise
+  mathvista                lupantech/MathVista 53d5258 evaluation/calculate_score.py
+  ocrbench                 Yuliang-Liu/MultimodalOCR 794c36d OCRBench/example.py
+  multiple_choice          EvolvingLMMs-Lab/lmms-eval 75571cf tasks/ai2d, the better of its targets
+  first_character          EvolvingLMMs-Lab/lmms-eval 75571cf tasks/seedbench_2_plus/utils.py
+  mmlongbench_doc          mayubo2333/MMLongBench-Doc d73f0dc eval/eval_score.py; 0 where it fails
 """
 
 from __future__ import annotations
@@ -43,12 +53,24 @@ def function_of(metric: str, headline: str) -> ScoreFunction:
     return found.function_by_headline.get(headline, found.function)
 
 
+def gold_of(
+    golds: list[str],
+    question_type: str,
+    flags: list[str],
+    options: tuple[str, ...] = (),
+    answer_type: str = "",
+    details: tuple[tuple[str, str], ...] = (),
+) -> Gold:
+    pairs = tuple((name, value) for name, value in details)
+    return Gold(tuple(golds), question_type, tuple(flags), 0, tuple(options), answer_type, pairs)
+
+
 @pytest.mark.parametrize("metric", sorted({row[0] for row in GOLDEN_ROWS}))
 def test_every_golden_row_scores_as_the_published_code_scored_it(metric: str) -> None:
     rows = [row for row in GOLDEN_ROWS if row[0] == metric]
     assert len(rows) >= 10
-    for _, headline, prediction, golds, question_type, flags, expected in rows:
-        gold = Gold(tuple(golds), question_type, tuple(flags))
+    for _, headline, prediction, golds, question_type, flags, expected, *more in rows:
+        gold = gold_of(golds, question_type, flags, **(more[0] if more else {}))
         score = function_of(metric, headline)(prediction, gold)
         assert score == pytest.approx(expected, abs=1e-8), (prediction, golds, flags)
 

@@ -30,6 +30,7 @@ COLUMNS = [
     "cached_tokens",
     "output_tokens",
     "seconds",
+    "state",
 ]
 
 

@@ -1,0 +1,44 @@
+"""Reads a Python literal out of text that somebody else wrote, without being hurt by it.
+
+Published evaluators read lists in golds and answers with `ast.literal_eval` or even `eval`. Nothing
+is evaluated here, and a text that is too long or nested too deeply is no literal: Python's parser
+answers such texts with MemoryError or RecursionError, or takes seconds over them.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+
+LONGEST = 10_000
+"""Characters of a text that may be a literal. The longest gold that is a list has under 300."""
+
+
+class NotALiteral(ValueError):
+    """The text is no Python literal, or one that is too large to be an answer."""
+
+
+def read_literal(text: str) -> object:
+    """The value of a Python literal (a number, a string, a list of them, …).
+
+    Raises NotALiteral for any other text.
+    """
+    if len(text) > LONGEST:
+        raise NotALiteral(f"{len(text)} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of odd escapes in what a model wrote
+            return ast.literal_eval(text)
+    except Exception as error:  # SyntaxError, ValueError, MemoryError, RecursionError, …
+        raise NotALiteral(type(error).__name__) from None
+
+
+def read_list(text: str) -> tuple[str, ...] | None:
+    """The items of a Python list literal, each as text; None where the text is no list."""
+    try:
+        value = read_literal(text)
+        if not isinstance(value, list):
+            return None
+        return tuple(str(item) for item in value)
+    except ValueError:  # NotALiteral, or a number with more digits than Python writes out
+        return None
