@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -38,7 +38,15 @@ class PublishedScore(Config):
 # --- models -------------------------------------------------------------------
 
 
-class HubModel(Config):
+class ModelFilesConfig(Config):
+    """Base of the sources that give files to an engine on this machine."""
+
+    has_files: ClassVar[bool] = True
+    engine: ClassVar[str] = "vllm"
+    """The row of the table ENGINES that answers for the model."""
+
+
+class HubModel(ModelFilesConfig):
     """Model files on the Hugging Face hub (or a mirror, HF_ENDPOINT)."""
 
     kind: Literal["hub"] = "hub"
@@ -48,14 +56,14 @@ class HubModel(Config):
     gated: bool = False
 
 
-class LocalModel(Config):
+class LocalModel(ModelFilesConfig):
     """A directory that already holds the files; a relative path starts at the configs folder."""
 
     kind: Literal["local"] = "local"
     path: str
 
 
-class GeneratedModel(Config):
+class GeneratedModel(ModelFilesConfig):
     """A tiny checkpoint with random weights, written locally: for tests of the machinery."""
 
     kind: Literal["generated"] = "generated"
@@ -64,6 +72,9 @@ class GeneratedModel(Config):
 
 class EndpointModel(Config):
     """A model behind an OpenAI-compatible endpoint."""
+
+    has_files: ClassVar[bool] = False
+    engine: ClassVar[str] = "openai"
 
     kind: Literal["endpoint"] = "endpoint"
     base_url: str = Field(
@@ -172,6 +183,13 @@ class ModelConfig(Config):
     published_scores: tuple[PublishedScore, ...] = ()
     card: str = Field("", description="model card: markdown, or a path of a .md file from configs/")
     notes: str = ""
+
+    @property
+    def endpoint(self) -> EndpointModel:
+        """The source of a model without files. Raises TypeError for any other."""
+        if self.source.kind != "endpoint":
+            raise TypeError(f"{self.name} is not behind an endpoint")
+        return self.source
 
     @field_validator("engine", "given")
     @classmethod

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pixtrack.configs.errors import UserError, unknown_name
 from pixtrack.configs.loading import load_dataset, load_model, load_prompt, load_study
-from pixtrack.configs.schema import EndpointModel, ModelConfig, StudyConfig
+from pixtrack.configs.schema import ModelConfig, StudyConfig
 from pixtrack.tasks.runs.opening import Cell
 from pixtrack.tasks.scoring.metrics import functions_of
 from pixtrack.tasks.scoring.postprocess import apply
@@ -54,7 +54,7 @@ def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelCo
     """
     if not given:
         return model
-    if isinstance(model.source, EndpointModel):
+    if not model.source.has_files:
         raise UserError(
             f"--engine and -tp are for an engine on this machine; {model.name} is an endpoint, whose "
             "server has its own"

@@ -11,7 +11,7 @@ from typing import Any
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import EndpointModel, ModelConfig, Sampling
+from pixtrack.configs.schema import ModelConfig, Sampling
 from pixtrack.flows.cli.download_bar import download_bar
 from pixtrack.flows.engines import session_for
 from pixtrack.tasks.download import fetch_model
@@ -87,7 +87,7 @@ def describe(
         for index, (group, question) in enumerate((g, q) for g in groups for q in questions)
     ]
     files = None
-    if not isinstance(model.source, EndpointModel):
+    if model.source.has_files:
         with download_bar(model.name) as progress:
             files = fetch_model(model, home, model_dir, progress)
     answers = _ask(model, files, home, requests, sampling)

@@ -17,8 +17,8 @@ from pixtrack.tasks.environment import (
     engine_version,
     plan_for_model,
 )
+from pixtrack.tasks.inference.engines import engine_kind
 from pixtrack.tasks.inference.host.session import EngineSession
-from pixtrack.tasks.runs.opening import engine_spec
 from pixtrack.tasks.runs.protocol import EngineSpec
 
 logger = logging.getLogger("pixtrack")
@@ -35,12 +35,12 @@ def session_for(model: ModelConfig, files: Path | None, home: Home) -> EngineSes
     log = home.root / "logs" / f"engine-{model.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     if files is None:
-        return EngineSession(engine_spec(model, None), log)
+        return EngineSession(engine_kind(model).spec(model, None), log)
     plan = memory_plan(model, files)
     # A compromise (fp8, float16, less context) is worth a second look.
     logger.log(logging.WARNING if plan.notes else logging.INFO, "memory plan: %s", plan.summary())
     return EngineSession(
-        engine_spec(model, files, plan.engine_options, plan.replicas),
+        engine_kind(model).spec(model, files, plan.engine_options, plan.replicas),
         log,
         _Smaller(model, files, plan),
     )
@@ -58,7 +58,9 @@ class _Smaller:
         if smaller is None:
             return None
         logger.warning("out of memory: trying once more with %s", smaller.summary())
-        return engine_spec(self._model, self._files, smaller.engine_options, smaller.replicas)
+        return engine_kind(self._model).spec(
+            self._model, self._files, smaller.engine_options, smaller.replicas
+        )
 
 
 def start_early(model: ModelConfig, files: Path, home: Home, model_dir: Path | None = None) -> None:

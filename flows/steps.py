@@ -15,7 +15,7 @@ from typing import Literal
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.configs.schema import ModelConfig
 from pixtrack.flows.bars import bar
 from pixtrack.flows.engines import acquire, engine_facts, report_before_start
 from pixtrack.flows.report import publish
@@ -25,7 +25,7 @@ from pixtrack.tasks.download import model_identity
 from pixtrack.tasks.download.task import fetch_model_files
 from pixtrack.tasks.environment.task import as_json, check_environment
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
-from pixtrack.tasks.inference.task import ask_questions, open_the_run, reach_endpoint
+from pixtrack.tasks.inference.task import ask_questions, identify_engine, open_the_run
 from pixtrack.tasks.runs.directory import RunDirectory, RunSummary, let_go, write_atomically
 from pixtrack.tasks.runs.opening import Cell, OpenRun, identity_of
 from pixtrack.tasks.runs.protocol import Event
@@ -67,10 +67,9 @@ def run_cells(
             check_store()
     with timed("check environment"):
         checks = check_environment(model, home, model_dir, report_before_start(model))
-    if isinstance(model.source, EndpointModel):
-        with timed("endpoint reached"):
-            model = reach_endpoint(model)
-        cells = [replace(cell, model=model) for cell in cells]
+    with timed("engine identified"):
+        model = identify_engine(model)
+    cells = [replace(cell, model=model) for cell in cells]
     files, model_facts = _files_of(model, home, model_dir)
     outcomes: list[CellOutcome] = []
     opened: list[OpenRun | Exception] = []
@@ -124,7 +123,7 @@ def _files_of(
     model: ModelConfig, home: Home, model_dir: Path | None
 ) -> tuple[Path | None, dict[str, str]]:
     """The model's files, and what identifies them; an endpoint has its own."""
-    if isinstance(model.source, EndpointModel):
+    if not model.source.has_files:
         return None, model_identity(model, home.models, home)
     with timed("model files"), bar(f"files of {model.name}", "B") as shown:
         files = fetch_model_files(model, home, model_dir, shown.update)

@@ -16,7 +16,7 @@ from rich.text import Text
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_all, load_model
 from pixtrack.configs.paths import Home, config_dir
-from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import local_files, model_directory, read_manifest
 from pixtrack.tasks.environment import Check, MemoryPlan, detect, plan_for_model
 
@@ -64,7 +64,7 @@ def overview(home: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
 
 def _here(config: ModelConfig, files: Path | None, home: Home) -> str:
     """In a few words: can this model run on this machine, and are its files here?"""
-    if isinstance(config.source, EndpointModel):
+    if not config.source.has_files:
         return "through its endpoint"
     try:
         plan = plan_for_model(config, _with_sizes(config, home, None), refuse=False)
@@ -112,7 +112,7 @@ def card(config: ModelConfig, home: Home, model_dir: Path | None) -> dict[str, A
     manifest = read_manifest(files) if files else None
     plan: MemoryPlan | None = None
     problem = ""
-    if not isinstance(config.source, EndpointModel):
+    if config.source.has_files:
         try:
             plan = plan_for_model(config, _with_sizes(config, home, model_dir), refuse=False)
         except UserError as error:

@@ -118,9 +118,8 @@ def verify(
     """
     from pixtrack.configs.loading import load_model
     from pixtrack.configs.paths import home
-    from pixtrack.configs.schema import HubModel
     from pixtrack.flows.cli.download_bar import download_bar
-    from pixtrack.tasks.download import verify_model
+    from pixtrack.tasks.download import files_of, verify_model
 
     config = load_model(model)
     with download_bar(f"verify {config.name}") as progress:
@@ -128,11 +127,7 @@ def verify(
     for line in found:
         typer.echo(line)
     if found:
-        remedy = (
-            f"`pixtrack download {config.name}` fetches what is missing or damaged"
-            if isinstance(config.source, HubModel) and model_dir is None
-            else "copy the files again"
-        )
+        remedy = files_of(config, model_dir).repair
         typer.echo(f"pixtrack: {config.name} is not complete: {remedy}", err=True)
         raise typer.Exit(1)
     how = (

@@ -255,10 +255,9 @@ def _duration(seconds: float) -> str:
 def _files(config: ModelConfig, model_dir: Path | None) -> Path | None:
     """The model's files, where that takes no download."""
     from pixtrack.configs.paths import home
-    from pixtrack.configs.schema import GeneratedModel, LocalModel
-    from pixtrack.tasks.download import fetch_model
+    from pixtrack.tasks.download import fetch_model, files_of
 
-    if model_dir is not None or isinstance(config.source, (GeneratedModel, LocalModel)):
+    if not files_of(config, model_dir).needs_network:
         return fetch_model(config, home(), model_dir)
     folder = home().models / config.name
     return folder if folder.is_dir() else None

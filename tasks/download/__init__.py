@@ -6,12 +6,15 @@ from pixtrack.tasks.download.fetch import SourceName, fetch_model, local_files, 
 from pixtrack.tasks.download.identity import model_identity
 from pixtrack.tasks.download.known_files import Manifest
 from pixtrack.tasks.download.known_files import read as read_manifest
+from pixtrack.tasks.download.model_sources import Availability, files_of
 from pixtrack.tasks.download.verification import verify_model
 
 __all__ = [
+    "Availability",
     "Manifest",
     "SourceName",
     "fetch_model",
+    "files_of",
     "hub_endpoint",
     "local_files",
     "model_directory",

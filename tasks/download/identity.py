@@ -8,7 +8,7 @@ from pathlib import Path
 from pixtrack.configs.endpoint_address import endpoint_url, shown_address
 from pixtrack.configs.paths import Home
 from pixtrack.configs.paths import home as current_home
-from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import known_files as manifest
 from pixtrack.tasks.download.files import needed
 from pixtrack.tasks.download.known_files import FileState
@@ -26,13 +26,14 @@ def model_identity(
 
     For files: the digest over names and contents of those that the format needs, so that the hub,
     ModelScope and a local copy of the same files are the same model. For an endpoint: its
-    canonical address, without what is secret in it, and the name it serves. Where the files came from is in the directory's manifest.
+    canonical address, without what is secret in it, and the name it serves. Where the files came from is in
+    the directory's manifest.
 
     Verified downloads answer from their manifest. Other directories are hashed once (about a
     minute for 24 GB); the digests are kept in the data home, by path, size and time.
     """
-    if isinstance(config.source, EndpointModel):
-        source = config.source
+    if not config.source.has_files:
+        source = config.endpoint
         url = shown_address(endpoint_url(source.base_url, source.base_url_env))
         return {"endpoint": url, "served_model": source.served_model}
     home = home or current_home()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import fetch_model
 from pixtrack.tasks.prefecting import step
 
@@ -19,6 +19,6 @@ def fetch_model_files(
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """The model's files, whole and verified, in a local directory; an empty path for an endpoint."""
-    if isinstance(model.source, EndpointModel):
+    if not model.source.has_files:
         return Path()
     return fetch_model(model, home, model_dir, progress)

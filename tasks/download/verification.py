@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import known_files as manifest
 from pixtrack.tasks.download.completeness import problems
 from pixtrack.tasks.download.fetch import model_directory
@@ -25,7 +25,7 @@ def verify_model(
     program downloaded them (0 compared: a copy from elsewhere, whose digests nobody here knows).
     Damaged files are left as they are and no longer vouched for: the next download replaces them.
     """
-    if isinstance(config.source, EndpointModel):
+    if not config.source.has_files:
         raise UserError(f"{config.name} runs behind an endpoint: there are no files to verify")
     directory = model_directory(config, home, model_dir)
     found = problems(directory, config.format)

@@ -7,8 +7,8 @@ from pathlib import Path
 from pixtrack.configs.endpoint_address import endpoint_url, parse_address
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import EndpointModel, HubModel, ModelConfig
-from pixtrack.tasks.download import model_directory, problems
+from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.tasks.download import files_of, model_directory
 from pixtrack.tasks.environment import engine_checks, host_checks
 from pixtrack.tasks.environment.detection import detect
 from pixtrack.tasks.environment.memory import MemoryPlan, plan_memory
@@ -30,7 +30,7 @@ def check_machine(
     without the hub.
     """
     found = detect()
-    endpoint = model is not None and isinstance(model.source, EndpointModel)
+    endpoint = model is not None and not model.source.has_files
     missing_bytes = 0.0
     about_model: list[Check] = []
     if model is not None:
@@ -71,31 +71,16 @@ def _directory(model: ModelConfig, home: Home, model_dir: Path | None) -> Path |
 
 def _files(model: ModelConfig, home: Home, model_dir: Path | None) -> tuple[Check, float]:
     """Whether the files are here and whole, and the bytes still to be downloaded."""
-    name = f"model {model.name}"
-    if isinstance(model.source, EndpointModel):
-        return _endpoint(model, model.source), 0
-    directory = model_directory(model, home, model_dir)
-    found = problems(directory, model.format)
-    if not found:
-        return ok(name, f"{model.title}: files complete in {directory}"), 0
-    if isinstance(model.source, HubModel) and model_dir is None:
-        need = model.size_gb * 1e9
-        if directory.is_dir():
-            need -= sum(p.stat().st_size for p in directory.rglob("*") if p.is_file())
-        state = (
-            "partly downloaded" if directory.is_dir() and any(directory.iterdir()) else "not here"
-        )
-        return (
-            warning(
-                name,
-                f"{model.title}: {state}, {max(0, need) / 1e9:.1f} GB to download",
-                f"pixtrack download {model.name} (a run does it by itself)",
-            ),
-            max(1, need),
-        )
-    if model.source.kind == "generated" and model_dir is None:
-        return ok(name, f"{model.title}: written when it is first used"), 0
-    return failed(name, "; ".join(found), "complete the copy, or correct its path and format"), 0
+    if not model.source.has_files:
+        return _endpoint(model, model.endpoint), 0
+    found = files_of(model, model_dir).availability(home)
+    line = Check(
+        name=f"model {model.name}",
+        status=found.status,
+        detail=found.detail,
+        remedy=found.remedy,
+    )
+    return line, found.missing_bytes
 
 
 def _endpoint(model: ModelConfig, source: EndpointModel) -> Check:

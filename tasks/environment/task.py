@@ -9,7 +9,7 @@ from prefect.artifacts import create_table_artifact
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.environment import Check, check_machine
 from pixtrack.tasks.prefecting import step
 
@@ -32,7 +32,7 @@ def check_environment(
         [check.model_dump() for check in checks], key="environment", description="This machine"
     )
     failed = [check for check in checks if check.status == "failed"]
-    if failed and not isinstance(model.source, EndpointModel):
+    if failed and model.source.has_files:
         more = f" (and {len(failed) - 1} more: `pixtrack check`)" if len(failed) > 1 else ""
         raise UserError(f"{failed[0].name}: {failed[0].detail}; {failed[0].remedy}{more}")
     return checks

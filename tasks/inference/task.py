@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
@@ -13,12 +12,12 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
 
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import EndpointModel, ModelConfig
-from pixtrack.tasks.inference.engines.openai import OpenAiEngine
+from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.inference.engines import engine_kind
 from pixtrack.tasks.inference.host.session import AskedRun, EngineSession
 from pixtrack.tasks.prefecting import step
 from pixtrack.tasks.records import PreparedDataset
-from pixtrack.tasks.runs.opening import Cell, OpenRun, engine_spec, open_run
+from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
 from pixtrack.tasks.runs.protocol import Event
 
 ARTIFACT_EVERY_SECONDS = 2.0
@@ -33,28 +32,13 @@ def artifact_key(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-@step("reach endpoint")
-def reach_endpoint(model: ModelConfig) -> ModelConfig:
-    """The endpoint's model with the name that it is served by.
+@step("identify engine")
+def identify_engine(model: ModelConfig) -> ModelConfig:
+    """The model with what only its engine can tell: the name that an endpoint serves it by.
 
-    Where the configuration names none, the endpoint is asked: what it serves is part of a run's
-    identity, and another model at the same address must not find the answers of the first. Raises
-    UserError where there is no address, and where nobody answers there.
+    Raises UserError where there is no address, and where nobody answers there.
     """
-    assert isinstance(model.source, EndpointModel)
-    engine = OpenAiEngine(engine_spec(model, None))
-    if engine.served_model:
-        return model
-
-    async def ask() -> str:
-        try:
-            await engine.start()
-            return engine.served_model
-        finally:
-            await engine.close()
-
-    source = model.source.model_copy(update={"served_model": asyncio.run(ask())})
-    return model.model_copy(update={"source": source})
+    return engine_kind(model).resolved(model)
 
 
 @step("open run")

@@ -19,7 +19,6 @@ from typing import Any
 from pixtrack.configs.paths import PACKAGE_ROOT, Home
 from pixtrack.configs.schema import (
     DatasetConfig,
-    EndpointModel,
     ModelConfig,
     PromptConfig,
     Sampling,
@@ -37,7 +36,7 @@ from pixtrack.tasks.runs.directory import (
 from pixtrack.tasks.runs.invocations import account_for_killed
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.parts import fold, read_with_parts
-from pixtrack.tasks.runs.protocol import EngineSpec, Job
+from pixtrack.tasks.runs.protocol import Job
 from pixtrack.tasks.runs.requests import build_requests
 
 
@@ -90,38 +89,6 @@ class OpenRun:
         wanted = {request.index for request in self.requests}
         found = read_answers(self.directory.journal_file)
         return {index: answer for index, answer in found.items() if index in wanted}
-
-
-def engine_spec(
-    model: ModelConfig,
-    model_dir: Path | None,
-    planned: dict[str, Any] | None = None,
-    replicas: tuple[tuple[str, ...], ...] = (),
-) -> EngineSpec:
-    """The engine that a model's file asks for, with the memory plan's options and cards where there
-    is one.
-    """
-    if isinstance(model.source, EndpointModel):
-        return EngineSpec(
-            engine="openai",
-            format="endpoint",
-            family=model.family,
-            options={
-                **model.source.model_dump(exclude={"kind"}),
-                "base_url": model.source.base_url,  # whole, for the requests
-                **model.engine,
-            },
-            max_images=model.max_images,
-        )
-    return EngineSpec(
-        engine="vllm",
-        model_dir=str(model_dir),
-        format=model.format,
-        family=model.family,
-        options=model.engine if planned is None else planned,
-        max_images=model.max_images,
-        replicas=replicas,
-    )
 
 
 def identity_of(
