@@ -12,6 +12,7 @@ from pixtrack.configs.errors import UserError, unknown_name
 from pixtrack.configs.paths import config_dir
 from pixtrack.configs.schema import (
     DatasetConfig,
+    DatasetGroup,
     ModelConfig,
     PromptConfig,
     SampleDataset,
@@ -23,6 +24,7 @@ M = TypeVar("M", bound=BaseModel)
 _KINDS: dict[type[BaseModel], str] = {
     ModelConfig: "models",
     DatasetConfig: "datasets",
+    DatasetGroup: "groups",
     PromptConfig: "prompts",
 }
 
@@ -104,7 +106,7 @@ def _line_of(node: Any, keys: list[Any]) -> int:
 
 
 def names(model: type[BaseModel]) -> list[str]:
-    """The configured names of one kind (ModelConfig, DatasetConfig, PromptConfig), sorted."""
+    """The configured names of one kind (ModelConfig, DatasetConfig, DatasetGroup, …), sorted."""
     return sorted(path.stem for path in (config_dir() / _KINDS[model]).glob("*.yaml"))
 
 
@@ -136,7 +138,8 @@ def load_model(name: str) -> ModelConfig:
 def load_dataset(name: str) -> DatasetConfig:
     """The dataset of that name or alias: configs/datasets/NAME.yaml.
 
-    A generated dataset comes in any size: `sample-5000` is `sample` with 5,000 images.
+    A generated dataset comes in any size: `sample-5000` is `sample` with 5,000 images. Raises
+    UserError for any other name, a group's too.
     """
     base, _, size = name.rpartition("-")
     if size.isdecimal() and int(size) and base in names(DatasetConfig):
@@ -152,9 +155,15 @@ def load_dataset(name: str) -> DatasetConfig:
         if name in names(DatasetConfig):
             raise
         meant = _by_alias(name)
-        if meant is None:
-            raise
-        return meant
+        if meant is not None:
+            return meant
+        if is_group(name):
+            members = ", ".join(load_group(name).datasets)
+            raise UserError(
+                f"{name} is a group of datasets ({members}): name one of them here"
+            ) from None
+        known = [*names(DatasetConfig), *names(DatasetGroup)]
+        raise unknown_name("dataset", name, known) from None
 
 
 def _by_alias(name: str) -> DatasetConfig | None:
@@ -176,6 +185,24 @@ def _by_alias(name: str) -> DatasetConfig | None:
     if in_the_way is not None:
         raise in_the_way
     return None
+
+
+def load_group(name: str) -> DatasetGroup:
+    """The group of datasets of that name: configs/groups/NAME.yaml."""
+    return _load(DatasetGroup, name)
+
+
+def is_group(name: str) -> bool:
+    """Whether the name is a group's; a dataset goes before a group of the same name."""
+    return name not in names(DatasetConfig) and name in names(DatasetGroup)
+
+
+def dataset_names(name: str) -> tuple[str, ...]:
+    """The datasets that a name stands for: a group's members, in its order, or the name alone.
+
+    The name of a dataset is not checked.
+    """
+    return load_group(name).datasets if is_group(name) else (name,)
 
 
 def sized(name: str, size: int | None) -> str:

@@ -296,6 +296,15 @@ class DatasetConfig(Config):
         return headline
 
 
+class DatasetGroup(Config):
+    """Datasets that are asked together under one name: configs/groups/NAME.yaml."""
+
+    name: str
+    title: str
+    datasets: tuple[str, ...] = Field(min_length=1, description="names in configs/datasets")
+    notes: str = ""
+
+
 # --- prompts ------------------------------------------------------------------
 
 
@@ -355,7 +364,7 @@ class StudyConfig(Config):
     title: str
     question: str = Field("", description="what the study is to answer")
     models: tuple[str, ...] = Field(min_length=1)
-    datasets: tuple[str, ...] = Field(min_length=1)
+    datasets: tuple[str, ...] = Field(min_length=1, description="datasets, or groups of them")
     prompts: tuple[str, ...] = Field(
         ("default",), min_length=1, description="`default`: each dataset's own"
     )

@@ -9,7 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from pixtrack.configs.errors import UserError, unknown_name
-from pixtrack.configs.loading import load_dataset, load_model, load_prompt, load_study
+from pixtrack.configs.loading import (
+    dataset_names,
+    load_dataset,
+    load_model,
+    load_prompt,
+    load_study,
+)
 from pixtrack.configs.schema import ModelConfig, StudyConfig
 from pixtrack.tasks.runs.opening import Cell
 from pixtrack.tasks.scoring.metrics import functions_of
@@ -30,6 +36,16 @@ def resolve_cell(
     chosen = chosen.for_dataset(config.name)
     apply(chosen.postprocess, "")
     return Cell(model, config, chosen, limit)
+
+
+def resolve_cells(
+    name: str, model: ModelConfig, prompt: str | None = None, limit: int | None = None
+) -> list[Cell]:
+    """The cells of a dataset's name (one), or of a group's (one a member, in its order).
+
+    Raises UserError as `resolve_cell` does, and for a group whose file cannot be read.
+    """
+    return [resolve_cell(member, model, prompt, limit) for member in dataset_names(name)]
 
 
 def resolve_model(
@@ -98,13 +114,14 @@ def _check_baseline(baseline: str, cells: list[Cell]) -> None:
 def cells_of(config: StudyConfig) -> list[Cell]:
     """The study's cells, model by model. Raises UserError for any unknown name, before any work.
 
-    A cell that two names stand for (`default` and the prompt that it is, a dataset and its alias)
-    is there once.
+    A cell that two names stand for (`default` and the prompt that it is, a dataset, its alias and a
+    group) is there once.
     """
     cells = [
         resolve_cell(dataset, load_model(model), prompt, config.limit)
         for model in dict.fromkeys(config.models)
-        for dataset in config.datasets
+        for name in config.datasets
+        for dataset in dataset_names(name)
         for prompt in config.prompts
     ]
     named = {(cell.model.name, cell.dataset.name, cell.prompt.name): cell for cell in cells}

@@ -1,7 +1,8 @@
-"""The flow `evaluate`: one model on one dataset, from files to an MLflow run."""
+"""The flow `evaluate`: one model on one dataset, or on a group of them, from files to MLflow runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,10 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 from pydantic import Field
 
+from pixtrack.configs.loading import is_group
 from pixtrack.configs.paths import home as data_home
-from pixtrack.flows.cells import resolve_cell, resolve_model
-from pixtrack.flows.steps import run_cells
+from pixtrack.flows.cells import resolve_cells, resolve_model
+from pixtrack.flows.steps import CellOutcome, run_cells
 
 
 def _run_name() -> str:
@@ -32,21 +34,49 @@ def evaluate(
 ) -> State[dict[str, Any]]:
     """Evaluates a model on a dataset: check, fetch, prepare, ask, score, log, report.
 
+    A group's datasets are asked one after the other, with one engine start; one that fails does not
+    keep the others from being asked.
+
     Args:
-        dataset: a name in configs/datasets
+        dataset: a name in configs/datasets, or in configs/groups
         model: a name in configs/models; empty: the largest Pixtral that this machine holds
-        prompt: a name in configs/prompts; empty: the dataset's own
-        limit: ask the first so many questions only
+        prompt: a name in configs/prompts; empty: each dataset's own
+        limit: ask the first so many questions (of each dataset) only
         model_dir: a directory that already holds the model's files
         engine: options of vLLM's for this run, before the model's own: {"quantization": "fp8"}
 
-    Returns the run's summary. Ends as failed where too many samples failed.
+    Returns the run's summary; of a group, what `group_outcome` says. Ends as failed where too many
+    samples failed, or a dataset of the group could not be asked.
     """
     config, _reason = resolve_model(model, engine)
-    cell = resolve_cell(dataset, config, prompt, limit)
-    (outcome,) = run_cells([cell], data_home(), Path(model_dir) if model_dir else None)
+    cells = resolve_cells(dataset, config, prompt, limit)
+    directory = Path(model_dir) if model_dir else None
+    if is_group(dataset):
+        return group_outcome(dataset, run_cells(cells, data_home(), directory, go_on=True))
+    (outcome,) = run_cells(cells, data_home(), directory)
     assert outcome.summary is not None
-    summary = outcome.summary.model_dump(mode="json") | {"not_logged": outcome.not_logged}
+    summary = _summary(outcome)
     if outcome.summary.status == "failed":
         return Failed(message=outcome.summary.message, data=summary)
     return Completed(data=summary)
+
+
+def group_outcome(name: str, outcomes: Sequence[CellOutcome]) -> State[dict[str, Any]]:
+    """How the evaluation of a group ended: `group`, its name, `runs`, the summaries of the runs
+    that came to an end, and `not_run`, the other datasets with the reason.
+    """
+    runs = [_summary(outcome) for outcome in outcomes if outcome.summary is not None]
+    others = [outcome for outcome in outcomes if outcome.summary is None]
+    not_run = [{"dataset": o.cell.dataset.name, "error": o.error} for o in others]
+    data = {"group": name, "runs": runs, "not_run": not_run}
+    failed = [run["dataset"] for run in runs if run["status"] == "failed"]
+    failed += [one["dataset"] for one in not_run]
+    if failed:
+        message = f"{len(failed)} of {len(outcomes)} datasets failed: {', '.join(failed)}"
+        return Failed(message=message, data=data)
+    return Completed(data=data)
+
+
+def _summary(outcome: CellOutcome) -> dict[str, Any]:
+    assert outcome.summary is not None
+    return outcome.summary.model_dump(mode="json") | {"not_logged": outcome.not_logged}

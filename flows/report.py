@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
@@ -76,6 +77,38 @@ def print_where(summary: RunSummary, console: Console) -> None:
     tracked = f"run {summary.mlflow_run_id} {page}" if summary.mlflow_run_id else "not logged"
     console.print(f"MLflow    {tracked}", markup=False)
     console.print("UI        make ui   (or: pixtrack ui) opens it")
+
+
+def print_group(
+    name: str,
+    runs: Sequence[RunSummary],
+    not_run: Sequence[Mapping[str, str]],
+    console: Console,
+) -> None:
+    """A group's headline scores, a line a dataset, and how answers were read.
+
+    `not_run`: the datasets without a run, each with `dataset` and `error`.
+    """
+    model = runs[0].model if runs else "no model"
+    table = Table(title=f"{model} on {name}", title_justify="left")
+    for heading in ("dataset", "prompt", "headline", "score", "95% CI", "n", "status"):
+        right = heading in ("score", "95% CI", "n")
+        table.add_column(heading, justify="right" if right else "left")
+    for run in runs:
+        metric = run.metrics.get(run.headline)
+        value, interval = (_number(metric.value), _interval(metric)) if metric else ("–", "–")
+        table.add_row(
+            run.dataset, run.prompt, run.headline, value, interval, str(run.n), run.status
+        )
+    for one in not_run:
+        table.add_row(one["dataset"], "–", "–", "–", "–", "–", "failed")
+    console.print(table)
+    for run in runs:
+        for line in lines_beside(run.states, run.figures):
+            console.print(f"{run.dataset}: {line}", markup=False, highlight=False)
+    for run in runs:
+        console.print(f"answers   {run.run_dir}/answers.jsonl", markup=False)
+    console.print("UI        make ui   (or: pixtrack ui) opens MLflow")
 
 
 def _cells(metric: Interval) -> tuple[str, ...]:

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-NameArgument = Annotated[str, typer.Argument(help="A name or alias in configs/datasets.")]
+NameArgument = Annotated[
+    str, typer.Argument(help="A name or alias in configs/datasets, or a group's name.")
+]
 
 
 def _list_when_alone(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -32,22 +34,24 @@ def _list_when_alone(context: typer.Context, as_json: JsonOption = False) -> Non
 
 
 def list_datasets(as_json: JsonOption = False) -> None:
-    """List the configured datasets, and which of them are prepared.
+    """List the configured datasets, which of them are prepared, and the groups of datasets.
 
-    Exit code 2 where a dataset's file cannot be read; the others are listed.
+    Exit code 2 where a file cannot be read; the others are listed.
 
     Example: `pixtrack datasets list`
     """
     from pixtrack.configs.paths import home
-    from pixtrack.flows.cli import dataset_views
+    from pixtrack.flows.cli import dataset_views, group_views
     from pixtrack.flows.cli.broken_files import report_broken
 
     rows, broken = dataset_views.overview(home())
+    groups, broken_groups = group_views.groups()
     if as_json:
-        dataset_views.print_json(rows)
+        dataset_views.print_json(group_views.with_groups(rows, groups))
     else:
         dataset_views.print_overview(rows)
-    report_broken(broken)
+        group_views.print_groups(groups)
+    report_broken([*broken, *broken_groups])
 
 
 def show_dataset(
@@ -63,13 +67,18 @@ def show_dataset(
 ) -> None:
     """Show a dataset's card: source, licence, counts, image sizes, prompts, published scores.
 
+    Of a group: its datasets.
+
     Example: `pixtrack datasets show docvqa_val --samples 12 --out docvqa.png`
     """
-    from pixtrack.configs.loading import load_dataset
+    from pixtrack.configs.loading import is_group, load_dataset, load_group
     from pixtrack.configs.paths import home
-    from pixtrack.flows.cli import dataset_views
+    from pixtrack.flows.cli import dataset_views, group_views
     from pixtrack.tasks.datasets.card import card
 
+    if is_group(name) and samples is None:
+        group_views.show_group(load_group(name), home(), as_json)
+        return
     config = load_dataset(name)
     view = card(config, home())
     if as_json:
@@ -94,17 +103,22 @@ def prepare_dataset(
 ) -> None:
     """Fetch a dataset, check every image and store it; at once where that is done already.
 
+    Of a group, every dataset in turn.
+
     Interrupted, it goes on where it stopped. HF_ENDPOINT names a mirror, HF_TOKEN opens gated
     repositories, HF_HUB_OFFLINE=1 forbids the network.
 
     Example: `pixtrack datasets prepare docvqa_val`
     """
     from pixtrack.configs.errors import UserError
-    from pixtrack.configs.loading import load_dataset, sized
+    from pixtrack.configs.loading import is_group, load_dataset, load_group, sized
     from pixtrack.configs.paths import home
     from pixtrack.configs.schema import HubDataset
-    from pixtrack.flows.cli import dataset_views
+    from pixtrack.flows.cli import dataset_views, group_views
 
+    if is_group(name) and annotations is None and size is None:
+        group_views.prepare_group(load_group(name), home(), as_json)
+        return
     config = load_dataset(sized(name, size))
     if annotations is not None:
         from pixtrack.tasks.datasets.pinned import keep

@@ -1,8 +1,9 @@
-"""`pixtrack eval`: one model on one dataset, with everything started side by side."""
+"""`pixtrack eval`: one model on a dataset or a group, with everything started side by side."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,8 @@ def register(app: typer.Typer) -> None:
     @app.command("eval")
     def evaluate_command(
         dataset: Annotated[
-            str, typer.Option("--dataset", "-d", help="A name in configs/datasets.")
+            str,
+            typer.Option("--dataset", "-d", help="A name in configs/datasets, or a group's."),
         ] = "sample",
         model: Annotated[
             str | None,
@@ -42,7 +44,8 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         limit: Annotated[
-            int | None, typer.Option("--limit", "-n", min=1, help="Only the first N questions.")
+            int | None,
+            typer.Option("--limit", "-n", min=1, help="Only the first N questions of a dataset."),
         ] = None,
         size: Annotated[
             int | None,
@@ -55,11 +58,14 @@ def register(app: typer.Typer) -> None:
         tensor_parallel: TensorParallelOption = None,
         data_parallel: DataParallelOption = None,
         as_json: Annotated[
-            bool, typer.Option("--json", help="Print the run's summary as JSON and nothing else.")
+            bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")
         ] = False,
         timings: Annotated[bool, typer.Option(help="Print what each part cost.")] = False,
     ) -> None:
         """Evaluate a model on a dataset: ask, score, track.
+
+        A group's datasets (`pixtrack datasets` lists the groups) are asked one after the other,
+        with one engine start.
 
         Example: `pixtrack eval --dataset docvqa_val --model pixtral-12b --limit 200`
         """
@@ -82,7 +88,7 @@ def run_evaluation(
 ) -> None:
     """The command's body: starts the slow things side by side, runs the flow, shows the outcome."""
     from pixtrack.configs.paths import home as data_home
-    from pixtrack.flows.cells import resolve_cell, resolve_model
+    from pixtrack.flows.cells import resolve_cells, resolve_model
     from pixtrack.flows.local_prefect import LocalPrefect
     from pixtrack.flows.session import flow_outcome, quiet_terminal, told_when_cancelled
     from pixtrack.flows.timings import timed
@@ -90,7 +96,7 @@ def run_evaluation(
     home = data_home()
     with timed("configuration"):
         config, reason = resolve_model(model, engine)
-        cell = resolve_cell(dataset, config, prompt, limit)
+        cells = resolve_cells(dataset, config, prompt, limit)
     if reason:
         print(f"pixtrack: no model named, so {config.name}: {reason}", file=sys.stderr)
     quiet_terminal()
@@ -103,7 +109,7 @@ def run_evaluation(
 
             check_store()
         with timed("engine started early"):
-            _start_engine(config, cell, home, model_dir)
+            _start_engine(config, cells, home, model_dir)
         with timed("imports"):
             preload()
             from pixtrack.flows.evaluate import evaluate
@@ -130,7 +136,9 @@ def run_evaluation(
     _show(summary, as_json, timings)
 
 
-def _start_engine(config: ModelConfig, cell: Cell, home: Home, model_dir: Path | None) -> None:
+def _start_engine(
+    config: ModelConfig, cells: Sequence[Cell], home: Home, model_dir: Path | None
+) -> None:
     """Starts the engine at once where its files are here and a question may be unanswered."""
     from pixtrack.flows.engines import engine_facts, start_early
     from pixtrack.tasks.datasets import load_prepared
@@ -142,37 +150,53 @@ def _start_engine(config: ModelConfig, cell: Cell, home: Home, model_dir: Path |
         files = fetch_model(config, home)
     if files is None:
         return
-    prepared = load_prepared(cell.dataset, home)
-    if prepared is not None:
+    ready = [(cell, prepared) for cell in cells if (prepared := load_prepared(cell.dataset, home))]
+    if len(ready) == len(cells):
         model_facts = model_identity(config, files, home)
-        identity = identity_of(cell, model_facts, engine_facts(config, files), prepared.digest)
-        if everything_answered(cell, prepared, identity, home):
+        facts = engine_facts(config, files)
+        if all(
+            everything_answered(
+                cell, prepared, identity_of(cell, model_facts, facts, prepared.digest), home
+            )
+            for cell, prepared in ready
+        ):
             return
     start_early(config, files, home, model_dir)
 
 
 def _show(data: dict[str, Any], as_json: bool, timings: bool) -> None:
+    """Prints the outcome; exit 1 where a run failed or was not logged."""
+    from pixtrack.flows.timings import print_timings
+
+    runs = data["runs"] if "group" in data else [data]
+    not_run = data.get("not_run", ())
+    not_logged = dict.fromkeys(why for run in runs if (why := run.pop("not_logged", "")))
+    _print(data, as_json)
+    if timings:
+        print_timings()
+    said = [f"{one['dataset']}: {one['error']}" for one in not_run]
+    said += [run["message"] for run in runs if run["status"] == "failed"]
+    said += [f"not logged to MLflow: {why}; log it with: pixtrack sync" for why in not_logged]
+    for line in said:
+        print(f"pixtrack: {line}", file=sys.stderr)
+    if said:
+        raise typer.Exit(1)
+
+
+def _print(data: dict[str, Any], as_json: bool) -> None:
     import json
 
     from rich.console import Console
 
-    from pixtrack.flows.report import print_summary, print_where
-    from pixtrack.flows.timings import print_timings
+    from pixtrack.flows.report import print_group, print_summary, print_where
     from pixtrack.tasks.runs.directory import RunSummary
 
-    not_logged = data.pop("not_logged", "")
-    summary = RunSummary.model_validate(data)
     if as_json:
         print(json.dumps(data, ensure_ascii=False))
+    elif "group" in data:
+        runs = [RunSummary.model_validate(run) for run in data["runs"]]
+        print_group(data["group"], runs, data["not_run"], Console(soft_wrap=True))
     else:
+        summary = RunSummary.model_validate(data)
         print_summary(summary, Console())
         print_where(summary, Console(soft_wrap=True))
-    if timings:
-        print_timings()
-    if not_logged:
-        said = f"pixtrack: not logged to MLflow: {not_logged}; log it with: pixtrack sync"
-        print(said, file=sys.stderr)
-    if summary.status == "failed":
-        print(f"pixtrack: {summary.message}", file=sys.stderr)
-    if summary.status == "failed" or not_logged:
-        raise typer.Exit(1)

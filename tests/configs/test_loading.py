@@ -6,14 +6,16 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import (
+    dataset_names,
     load_dataset,
+    load_group,
     load_model,
     load_prompt,
     load_study,
     names,
     read_yaml,
 )
-from pixtrack.configs.schema import DatasetConfig, ModelConfig, PromptConfig
+from pixtrack.configs.schema import DatasetConfig, DatasetGroup, ModelConfig, PromptConfig
 
 MODEL = """\
 title: Tiny
@@ -49,9 +51,30 @@ def test_every_shipped_study_names_known_things() -> None:
         for model in study.models:
             load_model(model)
         for dataset in study.datasets:
-            load_dataset(dataset)
+            for member in dataset_names(dataset):
+                load_dataset(member)
         for prompt in study.prompts:
             assert prompt == "default" or load_prompt(prompt)
+
+
+def test_every_shipped_group_names_datasets_by_their_own_names() -> None:
+    assert "text_rich" in names(DatasetGroup)
+    assert not set(names(DatasetGroup)) & set(names(DatasetConfig))
+    for name in names(DatasetGroup):
+        members = load_group(name).datasets
+        assert dataset_names(name) == members
+        assert len(set(members)) == len(members)
+        assert [load_dataset(member).name for member in members] == list(members)
+
+
+def test_a_group_where_one_dataset_is_meant_is_said_with_its_members() -> None:
+    with pytest.raises(
+        UserError, match=r"text_rich is a group of datasets \(chartqapro_test, .*one"
+    ):
+        load_dataset("text_rich")
+    with pytest.raises(UserError, match=r"Did you mean 'text_rich'"):
+        load_dataset("text-rich")
+    assert dataset_names("docvqa_val") == ("docvqa_val",)
 
 
 def test_an_unknown_key_names_file_line_and_the_nearest_key(tmp_path: Path) -> None:

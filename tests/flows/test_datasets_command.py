@@ -21,7 +21,7 @@ runner = CliRunner()
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "configs"
-    for kind in ("datasets", "prompts"):
+    for kind in ("datasets", "groups", "prompts"):
         shutil.copytree(PACKAGE_ROOT / "configs" / kind, copy / kind)
     monkeypatch.setenv("PIXTRACK_CONFIGS", str(copy))
     monkeypatch.setenv("PIXTRACK_HOME", str(tmp_path / "home"))
@@ -60,6 +60,42 @@ def test_alone_it_lists_the_datasets() -> None:
     rows = json.loads(run("list", "--json"))
     assert {row["name"] for row in rows} >= {"docvqa_val", "sample"}
     assert not any(row["prepared"] for row in rows)
+
+
+def test_groups_are_listed_and_shown_with_their_datasets() -> None:
+    assert "text_rich  Text-rich images, the seven: chartqapro_test, chartqa_test_human" in run()
+    rows = {row["name"]: row for row in json.loads(run("list", "--json"))}
+    assert rows["docvqa_val"]["groups"] == ["text_rich"]
+    assert rows["sample"]["groups"] == []
+    text = run("show", "text_rich")
+    assert "22,675 questions" in text
+    assert "infographicvqa_val" in text and "mmmu_val" not in text
+    assert "pixtrack eval --dataset text_rich" in text
+    shown = json.loads(run("show", "text_rich", "--json"))
+    assert [card["name"] for card in shown["datasets"]][:2] == [
+        "chartqapro_test",
+        "chartqa_test_human",
+    ]
+
+
+def test_preparing_a_group_prepares_its_datasets(tmp_path: Path, own: list[str]) -> None:
+    run("add", "mine", *own, "--column", "question=Q")
+    run("add", "yours", *own, "--column", "question=Q")
+    group = tmp_path / "configs" / "groups" / "both.yaml"
+    group.write_text("title: Both\ndatasets: [yours, mine]\n")
+    lines = run("prepare", "both").splitlines()
+    assert [line.split(":")[0] for line in lines] == ["yours", "mine"]
+    cards = json.loads(run("prepare", "both", "--json"))
+    assert [card["prepared"]["samples"] for card in cards] == [3, 3]
+    assert "both is a group of datasets (yours, mine)" in refused("prepare", "both", "--size", "9")
+
+
+def test_a_group_whose_file_is_broken_is_said_and_the_rest_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "configs" / "groups" / "odd.yaml").write_text("title: Odd\ndatasets: []\n")
+    result = runner.invoke(app, ["datasets", "list"])
+    assert result.exit_code == 2
+    assert "odd.yaml:2: datasets:" in result.output
+    assert "docvqa_val" in result.output
 
 
 def test_show_says_where_it_comes_from_and_who_measured_what() -> None:

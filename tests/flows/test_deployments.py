@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pixtrack.configs.loading import names
-from pixtrack.configs.schema import DatasetConfig
+from pixtrack.configs.schema import DatasetConfig, DatasetGroup
 from tests.flows.conftest import ROOT, Stack
 
 pytestmark = [pytest.mark.server, pytest.mark.engine, pytest.mark.timeout(600)]
@@ -37,9 +37,10 @@ def engine_processes(home: Path) -> list[psutil.Process]:
     return found
 
 
-def test_a_deployment_exists_for_every_dataset() -> None:
+def test_a_deployment_exists_for_every_dataset_and_group() -> None:
     declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    assert set(names(DatasetConfig)) <= {deployment["name"] for deployment in declared}
+    wanted = {*names(DatasetConfig), *names(DatasetGroup)}
+    assert wanted <= {deployment["name"] for deployment in declared}
 
 
 def test_a_deployment_run_ends_completed_with_its_run_on_disk(stack: Stack) -> None:

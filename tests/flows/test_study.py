@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pixtrack.configs.loading import load_group
 from pixtrack.configs.schema import StudyConfig
 from pixtrack.flows.cells import cells_of
 from pixtrack.flows.engines import report_before_start, start_early
@@ -34,6 +35,14 @@ def test_a_cell_that_two_names_stand_for_is_there_once() -> None:
     cells = [(cell.dataset.name, cell.prompt.name) for cell in cells_of(config)]
     assert len(cells) == len(set(cells))
     assert cells[:2] == [("sample", "plain"), ("sample", "lmms_eval")]
+
+
+def test_a_group_stands_for_its_datasets_once() -> None:
+    config = study(models=("endpoint",), datasets=("docvqa_val", "text_rich"))
+    cells = [cell.dataset.name for cell in cells_of(config)]
+    assert cells[0] == "docvqa_val"
+    assert len(cells) == 7
+    assert set(cells) == set(load_group("text_rich").datasets)
 
 
 def test_a_baseline_without_a_completed_run_does_not_cost_the_comparison() -> None:
