@@ -75,8 +75,10 @@ check: setup ## What this machine can run, and whether MODEL= fits
 test: setup ## Run the tests (ARGS='-m "not engine"' for the quick ones)
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: setup ## Format check, lint and types
+lint: setup ## Format, lint, types, import rules, and what Python the inference child needs
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/vermin --quiet --no-tips --eval-annotations -t=3.10- --violations $$($(BIN)/python .ci/child_modules.py)
 
 bench: setup ## Drive modes side by side on one engine (ARGS='--architecture pixtral-12b --weights dummy')
 	@$(BIN)/python -m bench.drive_modes $(ARGS)

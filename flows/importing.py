@@ -17,15 +17,9 @@ from pixtrack.flows.rescoring import new_summary
 from pixtrack.tasks.datasets import load_prepared
 from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.records import Answer, Sample
-from pixtrack.tasks.runs.directory import (
-    RunDirectory,
-    RunRecord,
-    fingerprint,
-    held,
-    run_name,
-    write_atomically,
-)
+from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, fingerprint, held, run_name
 from pixtrack.tasks.runs.journal import Journal
 from pixtrack.tasks.scoring.finishing import wanted_metrics, write_scores
 from pixtrack.tasks.scoring.predictions import read_predictions

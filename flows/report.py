@@ -9,8 +9,8 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from rich.console import Console
 from rich.table import Table
 
-from pixtrack.tasks.inference.host.session import AskedRun
 from pixtrack.tasks.inference.task import artifact_key
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import Interval, RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import OpenRun
 from pixtrack.tasks.scoring.beside import lines_beside

@@ -24,9 +24,10 @@ from pixtrack.tasks.datasets.task import prepare_dataset
 from pixtrack.tasks.download import model_identity
 from pixtrack.tasks.download.task import fetch_model_files
 from pixtrack.tasks.environment.task import as_json, check_environment
+from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
 from pixtrack.tasks.inference.task import ask_questions, identify_engine, open_the_run
-from pixtrack.tasks.runs.directory import RunDirectory, RunSummary, let_go, write_atomically
+from pixtrack.tasks.runs.directory import RunDirectory, RunSummary, let_go
 from pixtrack.tasks.runs.opening import Cell, OpenRun, identity_of
 from pixtrack.tasks.runs.protocol import Event
 from pixtrack.tasks.scoring.finishing import note_invocation

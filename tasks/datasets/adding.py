@@ -25,8 +25,8 @@ from pixtrack.tasks.datasets.annotations import (
 )
 from pixtrack.tasks.datasets.checks import row_problem
 from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.images import BadImage, inspect_image
-from pixtrack.tasks.runs.directory import write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 METRIC_OF_FORMAT = {"plain": "anls", "vqa": "vqa_accuracy", "chartqapro": "chartqapro"}

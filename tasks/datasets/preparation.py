@@ -37,9 +37,9 @@ from pixtrack.tasks.datasets.samples_file import (
     write_samples,
 )
 from pixtrack.tasks.datasets.sources import input_stamp, open_source
+from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.images import BadImage
 from pixtrack.tasks.records import PreparedDataset, Sample
-from pixtrack.tasks.runs.directory import write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pixtrack.tasks.runs.directory import write_atomically
+from pixtrack.tasks.files import write_atomically
 
 MARKER = "pixtrack_random.json"
 """Present in a directory that `write_random_pixtral` made; records generator and seed."""

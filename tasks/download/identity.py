@@ -12,7 +12,7 @@ from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import known_files as manifest
 from pixtrack.tasks.download.files import needed
 from pixtrack.tasks.download.known_files import FileState
-from pixtrack.tasks.runs.directory import write_atomically
+from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.transfer import Progress, RemoteFile, hash_file
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pixtrack.tasks.runs.directory import write_atomically
+from pixtrack.tasks.files import write_atomically
 
 MANIFEST = ".pixtrack.json"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pixtrack.configs.engine_defaults import USUAL_BATCHED_TOKENS
 from pixtrack.tasks.environment.cards import GIB
 from pixtrack.tasks.environment.shape import ModelShape
 
@@ -18,14 +19,6 @@ DEFAULT_UTILIZATION = 0.9
 HIGHEST_UTILIZATION = 0.95
 COMFORTABLE_REQUESTS = 8
 """Fewer requests than this in the KV cache leave a card waiting: a larger split is preferred."""
-USUAL_BATCHED_TOKENS = 5120
-"""Our default for max_num_batched_tokens on a GPU: one image of Pixtral's largest size (4,160 tokens)
-and the questions to it in one step; vLLM's own for AsyncLLM (2,048) cuts every page in two."""
-ENCODER_CACHE_SHARE = 0.0125
-"""Of a card's memory, for image embeddings that wait for their questions. The engine fills it while
-it works, beside what vLLM counts into gpu_memory_utilization: so much must stay free."""
-USUAL_REQUESTS_AT_ONCE = 256
-"""Our default for max_num_seqs on a GPU."""
 
 
 def value_bytes(dtype: str, default: int) -> int:

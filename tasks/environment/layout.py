@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pixtrack.configs.engine_defaults import ENCODER_CACHE_SHARE, USUAL_REQUESTS_AT_ONCE
 from pixtrack.tasks.environment.cards import Card
 from pixtrack.tasks.environment.estimate import (
     DEFAULT_UTILIZATION,
-    ENCODER_CACHE_SHARE,
     HIGHEST_UTILIZATION,
-    USUAL_REQUESTS_AT_ONCE,
     activation_bytes,
     overhead_bytes,
     replicas,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pixtrack.configs.engine_defaults import ENCODER_CACHE_SHARE
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.environment.cards import GIB, Card
-from pixtrack.tasks.environment.estimate import ENCODER_CACHE_SHARE
 from pixtrack.tasks.environment.shape import ModelShape
 
 RESOURCE_OPTIONS = frozenset(

@@ -14,9 +14,10 @@ from prefect.runtime import flow_run
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.inference.engines import engine_kind
-from pixtrack.tasks.inference.host.session import AskedRun, EngineSession
+from pixtrack.tasks.inference.host.session import EngineSession
 from pixtrack.tasks.prefecting import step
 from pixtrack.tasks.records import PreparedDataset
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
 from pixtrack.tasks.runs.protocol import Event
 

@@ -15,8 +15,9 @@ from pixtrack.tasks.inference.arithmetic import (
 )
 from pixtrack.tasks.inference.engines.base import Capabilities, RequestRefused
 from pixtrack.tasks.inference.prompts.base import Draft, PromptBuilder
-from pixtrack.tasks.inference.worker.grouping import group_by_image, plan_group
+from pixtrack.tasks.inference.worker.grouping import plan_group
 from pixtrack.tasks.records import Request
+from pixtrack.tasks.runs.image_groups import group_by_image
 
 BLOCK_TOKENS = 16
 """Tokens of a KV cache block on GPUs: only whole blocks are shared between prompts."""

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
+from pixtrack.tasks.files import write_atomically
 
 
 class Interval(BaseModel):
@@ -236,14 +237,3 @@ def held(run: RunDirectory) -> Iterator[None]:
         yield
     finally:
         let_go(run)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

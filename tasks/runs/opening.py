@@ -23,6 +23,7 @@ from pixtrack.configs.schema import (
     PromptConfig,
     Sampling,
 )
+from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.records import Answer, PreparedDataset, Request, Sample, to_json
 from pixtrack.tasks.runs.directory import (
     RunDirectory,
@@ -31,7 +32,6 @@ from pixtrack.tasks.runs.directory import (
     hold,
     let_go,
     run_name,
-    write_atomically,
 )
 from pixtrack.tasks.runs.invocations import account_for_killed
 from pixtrack.tasks.runs.journal import Journal, read_answers

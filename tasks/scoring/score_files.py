@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from pixtrack.configs.schema import DatasetConfig
-from pixtrack.tasks.runs.directory import Interval, write_atomically
+from pixtrack.tasks.files import write_atomically
+from pixtrack.tasks.runs.directory import Interval
 from pixtrack.tasks.scoring.metrics import metric_of
 from pixtrack.tasks.scoring.scored import ScoredRun, image_codes
 

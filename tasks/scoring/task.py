@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pixtrack.tasks.inference.host.session import AskedRun
 from pixtrack.tasks.prefecting import step
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunSummary
 from pixtrack.tasks.runs.opening import OpenRun
 from pixtrack.tasks.scoring.finishing import finish_run

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from pixtrack.tasks.runs.directory import RunDirectory, write_atomically
+from pixtrack.tasks.files import write_atomically
+from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import views
 from pixtrack.tasks.tracking.connection import is_server, shown_uri, tracking_uri
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -169,66 +169,90 @@ def _receive(
     meter: Meter,
     stop: threading.Event,
 ) -> tuple[str, str]:
-    """Fills the partial file up to its listed size; returns sha256 and git blob id of the content."""
-    digests = Digests(file.size)
-    have = 0
-    if partial.exists() and partial.stat().st_size > file.size:
-        partial.unlink()
-    if partial.exists():
-        with partial.open("rb") as old:
-            while chunk := old.read(CHUNK_BYTES):
-                digests.update(chunk)
-                have += len(chunk)
-        meter.add(have)
+    """Fills the partial file up to its listed size; returns sha256 and git blob id of the content.
+
+    A request that brought some bytes before it failed does not count against ATTEMPTS.
+    """
+    growing = _PartialFile(source, file, partial, meter, stop)
     failures = 0
     with partial.open("ab") as out:
-        while have < file.size:
-            if stop.is_set():
-                raise UserError("download stopped")
-            before = have
-            trouble, pause = "", 0.0
-            headers = {**source.headers(), "Accept-Encoding": "identity"}
-            if have:
-                headers["Range"] = f"bytes={have}-"
-            try:
-                with client.stream("GET", source.url(file.path), headers=headers) as response:
-                    if response.status_code not in (200, 206):
-                        response.read()
-                        refusal = source.refusal(response, file.path)
-                        if refusal is not None:
-                            raise refusal
-                        trouble = f"HTTP {response.status_code}"
-                        after = response.headers.get("retry-after", "")
-                        pause = float(after) if after.isdigit() else 0.0
-                    else:
-                        if have and response.status_code == 200:  # no ranges there: from the start
-                            meter.add(-have)
-                            have, before = 0, 0
-                            out.truncate(0)
-                            digests = Digests(file.size)
-                        for chunk in response.iter_bytes():
-                            if stop.is_set():
-                                raise UserError("download stopped")
-                            if have + len(chunk) > file.size:
-                                raise UserError(
-                                    f"{source.name}: {file.path}: longer than the "
-                                    f"{file.size} bytes listed; try again, or another mirror"
-                                )
-                            out.write(chunk)
-                            digests.update(chunk)
-                            have += len(chunk)
-                            meter.add(len(chunk))
-            except httpx.HTTPError as error:
-                trouble = f"{type(error).__name__}: {error}".rstrip(": ")
+        while growing.have < file.size:
+            before = growing.have
+            trouble, pause = growing.request(client, out)
             out.flush()
-            if have < file.size:
-                failures = 0 if have > before else failures + 1
+            if growing.have < file.size:
+                failures = 0 if growing.have > before else failures + 1
                 if failures >= ATTEMPTS:
                     raise UserError(
                         f"{source.name}: {file.path}: {trouble or 'the connection closes early'} "
-                        f"({ATTEMPTS} times, at {human(have)} of {human(file.size)} from "
+                        f"({ATTEMPTS} times, at {human(growing.have)} of {human(file.size)} from "
                         f"{urlsplit(source.url(file.path)).netloc}); what is here is kept: run the "
                         "same command again to continue"
                     )
                 stop.wait(max(min(pause, 60.0), min(0.2 * 2**failures, 10.0)))
-    return digests.sha256.hexdigest(), digests.git.hexdigest()
+    return growing.digests.sha256.hexdigest(), growing.digests.git.hexdigest()
+
+
+class _PartialFile:
+    """What has come of one file, and the digests over it."""
+
+    def __init__(
+        self, source: Source, file: RemoteFile, partial: Path, meter: Meter, stop: threading.Event
+    ) -> None:
+        self._source, self._file = source, file
+        self._meter, self._stop = meter, stop
+        self.digests = Digests(file.size)
+        self.have = 0
+        if partial.exists() and partial.stat().st_size > file.size:
+            partial.unlink()
+        if partial.exists():
+            with partial.open("rb") as old:
+                while chunk := old.read(CHUNK_BYTES):
+                    self.digests.update(chunk)
+                    self.have += len(chunk)
+            meter.add(self.have)
+
+    def request(self, client: httpx.Client, out: BinaryIO) -> tuple[str, float]:
+        """Asks for the rest once; (what went wrong or "", seconds that the server asks to wait).
+
+        Raises UserError where asking again cannot help.
+        """
+        if self._stop.is_set():
+            raise UserError("download stopped")
+        headers = {**self._source.headers(), "Accept-Encoding": "identity"}
+        if self.have:
+            headers["Range"] = f"bytes={self.have}-"
+        url = self._source.url(self._file.path)
+        try:
+            with client.stream("GET", url, headers=headers) as response:
+                if response.status_code in (200, 206):
+                    self._take(response, out)
+                    return "", 0.0
+                response.read()
+                refusal = self._source.refusal(response, self._file.path)
+                if refusal is not None:
+                    raise refusal
+                after = response.headers.get("retry-after", "")
+                pause = float(after) if after.isdigit() else 0.0
+                return f"HTTP {response.status_code}", pause
+        except httpx.HTTPError as error:
+            return f"{type(error).__name__}: {error}".rstrip(": "), 0.0
+
+    def _take(self, response: httpx.Response, out: BinaryIO) -> None:
+        if self.have and response.status_code == 200:  # no ranges there: from the start
+            self._meter.add(-self.have)
+            self.have = 0
+            out.truncate(0)
+            self.digests = Digests(self._file.size)
+        for chunk in response.iter_bytes():
+            if self._stop.is_set():
+                raise UserError("download stopped")
+            if self.have + len(chunk) > self._file.size:
+                raise UserError(
+                    f"{self._source.name}: {self._file.path}: longer than the "
+                    f"{self._file.size} bytes listed; try again, or another mirror"
+                )
+            out.write(chunk)
+            self.digests.update(chunk)
+            self.have += len(chunk)
+            self._meter.add(len(chunk))

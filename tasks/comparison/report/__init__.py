@@ -12,7 +12,7 @@ from pixtrack.tasks.comparison.report.gallery import build_gallery
 from pixtrack.tasks.comparison.report.page import render
 from pixtrack.tasks.comparison.report.thumbnails import PIXELS
 from pixtrack.tasks.comparison.result import Comparison
-from pixtrack.tasks.runs.directory import write_atomically
+from pixtrack.tasks.files import write_atomically
 
 PAGE_BYTES = 18_000_000
 """The page is kept under 20 MB: what mail and artifact viewers still take."""

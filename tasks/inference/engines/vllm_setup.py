@@ -9,12 +9,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pixtrack.configs.errors import UserError
-from pixtrack.tasks.environment.estimate import (
+from pixtrack.configs.engine_defaults import (
     ENCODER_CACHE_SHARE,
     USUAL_BATCHED_TOKENS,
     USUAL_REQUESTS_AT_ONCE,
 )
+from pixtrack.configs.errors import UserError
 from pixtrack.tasks.runs.protocol import EngineSpec
 
 STREAM_INTERVAL = 1_000_000

@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixtrack.tasks.inference.worker.grouping import group_by_image
+from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.records import Request, to_json
-from pixtrack.tasks.runs.directory import write_atomically
+from pixtrack.tasks.runs.image_groups import group_by_image
 from pixtrack.tasks.runs.parts import part_path
 from pixtrack.tasks.runs.protocol import Job
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pixtrack.configs.errors import UserError
-from pixtrack.tasks.inference.host.process import EngineProcess
-from pixtrack.tasks.inference.host.replicas import EngineReplicas
+from pixtrack.tasks.inference.host.engine_host import EngineHost, host_for
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 
 
@@ -34,18 +33,6 @@ class EngineFailed(UserError):
     exit_code = 3
 
 
-@dataclass
-class AskedRun:
-    """What asking a run's questions took."""
-
-    asked: int = 0
-    seconds: float = 0.0
-    started: str = ""
-    """UTC, ISO 8601; "" where nothing was asked."""
-    last: Event | None = None
-    engine: dict[str, Any] = field(default_factory=dict)
-
-
 class EngineSession:
     """Owns the inference child; a context manager. `smaller` makes the spec of a second try."""
 
@@ -59,7 +46,7 @@ class EngineSession:
         self.log = log
         self._smaller = smaller
         self._same: EngineSpec | None = spec
-        self._process: EngineProcess | EngineReplicas | None = None
+        self._host: EngineHost | None = None
         self._events: Iterator[Event] | None = None
         self._submitted: list[HasJob] = []
         self._ready: Event | None = None
@@ -69,18 +56,18 @@ class EngineSession:
 
     def start(self) -> None:
         """Starts the child if it does not run; returns at once."""
-        if self._process is None:
+        if self._host is None:
             self.close()
             self._ready = None
             self._submitted = []  # a new child knows of no job
             self.started_at = time.monotonic()
-            process = _process_for(self.spec, self.log)
+            host = host_for(self.spec, self.log)
             try:
-                process.start()
+                host.start()
             except BaseException:
-                process.close()  # of several children some may run
+                host.close()  # of several children some may run
                 raise
-            self._process, self._events = process, process.events()
+            self._host, self._events = host, host.events()
 
     @property
     def was_ready(self) -> bool:
@@ -90,10 +77,10 @@ class EngineSession:
     def submit(self, run: HasJob) -> None:
         """Hands a run's questions to the engine, which works through them in this order."""
         self.start()
-        assert self._process is not None
+        assert self._host is not None
         if all(known.job.job_id != run.job.job_id for known in self._submitted):
             self._submitted.append(run)
-            self._process.submit(run.job)
+            self._host.submit(run.job)
 
     def ask(self, run: HasJob, on_event: Callable[[Event], None]) -> AskedRun:
         """Waits until every question of the run is answered; its events go to `on_event`.
@@ -158,9 +145,9 @@ class EngineSession:
 
         An engine takes seconds to give its memory back, and nobody needs it any more.
         """
-        process, self._process, self._events = self._process, None, None
-        if process is not None:
-            self._closing = threading.Thread(target=process.close, name="engine closes")
+        host, self._host, self._events = self._host, None, None
+        if host is not None:
+            self._closing = threading.Thread(target=host.close, name="engine closes")
             self._closing.start()
 
     def close(self) -> None:
@@ -168,9 +155,9 @@ class EngineSession:
         closing, self._closing = self._closing, None
         if closing is not None:
             closing.join()
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        if self._host is not None:
+            self._host.close()
+            self._host = None
             self._events = None
 
     def __enter__(self) -> EngineSession:
@@ -178,12 +165,6 @@ class EngineSession:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _process_for(spec: EngineSpec, log: Path) -> EngineProcess | EngineReplicas:
-    if len(spec.replicas) > 1:
-        return EngineReplicas(spec, log)
-    return EngineProcess(spec, log, cards=spec.replicas[0] if spec.replicas else ())
 
 
 def _explain(event: Event, log: Path) -> str:

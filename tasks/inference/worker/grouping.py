@@ -1,20 +1,13 @@
-"""Image groups: which requests share an image, in what order they go, what they hold of the KV cache."""
+"""What an image group holds of the engine's caches, and how many groups are in flight."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from pixtrack.tasks.inference.engines.base import Capabilities
 from pixtrack.tasks.inference.prompts.base import Draft
-from pixtrack.tasks.records import Request
-
-ImageGroup = list[Request]
-"""The requests that show the same images, by content hash, in the order in which they came."""
-
-TAIL_GROUPS = 64
-"""The last groups go biggest first; more than are in flight on one GPU."""
 
 KV_CACHE_SHARE = 0.9
 """Of the KV cache, what the groups in flight may hold: the rest is for the engine's own rounding."""
@@ -29,20 +22,6 @@ computed again, which is better than an idle GPU."""
 
 ENDPOINT_GROUPS = 64
 """Groups in flight where neither the KV cache nor a concurrency limit is known."""
-
-
-def group_by_image(requests: Iterable[Request]) -> list[ImageGroup]:
-    """The image groups in order of their first request; the last ones sorted biggest first.
-
-    Followers go last in a group, so a big group that starts last would run alone at the end.
-    """
-    groups: dict[tuple[object, ...], ImageGroup] = {}
-    for request in requests:
-        key: tuple[object, ...] = tuple(image.sha256 for image in request.images)
-        groups.setdefault(key or (request.index,), []).append(request)
-    ordered = list(groups.values())
-    tail = sorted(ordered[-TAIL_GROUPS:], key=len, reverse=True)
-    return ordered[:-TAIL_GROUPS] + tail
 
 
 @dataclass(frozen=True)

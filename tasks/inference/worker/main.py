@@ -23,10 +23,10 @@ from pydantic import ValidationError
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.engines import create_engine
 from pixtrack.tasks.inference.engines.base import Capabilities, Engine, EngineDied
-from pixtrack.tasks.inference.host.guard import PR_SET_PDEATHSIG, prctl
 from pixtrack.tasks.inference.prompts import PromptBuilder, builder_for
 from pixtrack.tasks.inference.worker.progress import EventWriter, JobProgress
 from pixtrack.tasks.inference.worker.schedule import run_schedule
+from pixtrack.tasks.processes import die_with_parent
 from pixtrack.tasks.runs.journal import Journal
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 from pixtrack.tasks.runs.requests import read_requests
@@ -186,7 +186,7 @@ def _claim_standard_output() -> BinaryIO:
 
 def main() -> int:
     """The program; returns its exit code."""
-    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent()
     if "PIXTRACK_GUARD" in os.environ and os.getppid() != int(os.environ["PIXTRACK_GUARD"]):
         return 1  # the guard died before we could ask to be told
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -31,15 +31,11 @@ from pixtrack.tasks.inference.engines.base import (
 )
 from pixtrack.tasks.inference.prompts.base import Draft, PromptBuilder
 from pixtrack.tasks.inference.worker.blocking import Timed
-from pixtrack.tasks.inference.worker.grouping import (
-    ImageGroup,
-    TokenBudget,
-    group_by_image,
-    plan_group,
-)
+from pixtrack.tasks.inference.worker.grouping import TokenBudget, plan_group
 from pixtrack.tasks.inference.worker.images import WORKERS, read_images, working_bytes
 from pixtrack.tasks.inference.worker.schedule_stats import ScheduleStats
 from pixtrack.tasks.records import Answer, Request
+from pixtrack.tasks.runs.image_groups import ImageGroup, group_by_image
 
 MEMORY_AHEAD_BYTES = 1 << 30
 """Decoded images that wait for the engine, at most (one is always read, however large)."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pixtrack.configs.engine_defaults import ENCODER_CACHE_SHARE
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_model
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.environment import plan_for_model, plan_memory
 from pixtrack.tasks.environment.cards import GIB
-from pixtrack.tasks.environment.estimate import ENCODER_CACHE_SHARE
 from tests.tasks.environment.machines import h100, mr_v100, rtx_4090, t4, v100
 
 # params.json of the published model: what a directory with it must be planned by.

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pixtrack.configs.errors import UserError
-from pixtrack.tasks.inference.host import session as module
+from pixtrack.tasks.inference.host import engine_host as module
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
 from pixtrack.tasks.runs.protocol import EngineSpec, Event
 

@@ -152,7 +152,7 @@ def test_the_last_groups_go_biggest_first(tmp_path):
 
 
 def test_early_groups_keep_the_order_of_the_dataset(tmp_path, monkeypatch):
-    monkeypatch.setattr("pixtrack.tasks.inference.worker.grouping.TAIL_GROUPS", 2)
+    monkeypatch.setattr("pixtrack.tasks.runs.image_groups.TAIL_GROUPS", 2)
     refs = images(tmp_path, 4)
     asked = [
         Request(index, (ref,), ("q",))
