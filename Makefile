@@ -19,6 +19,14 @@ ARGS ?=
 RUNS ?=
 STUDY ?= experiments/sample_models.yaml
 
+# Names are data: the recipes see them as shell variables, so that neither make nor the shell runs
+# what may stand in one. (ARGS is different: it is part of the command line, as it is typed.)
+define literal
+override $(1) := $$(value $(1))
+export $(1)
+endef
+$(foreach name,DATASET MODEL PROMPT LIMIT RUNS STUDY,$(eval $(call literal,$(name))))
+
 export PIXTRACK_HOME ?= $(CURDIR)/data
 # Prefect's own folder, shared by `make eval`'s flow runs and the server that shows them.
 PREFECT_LOCAL := PREFECT_HOME=$${PREFECT_HOME:-$(PIXTRACK_HOME)/prefect} PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
@@ -61,16 +69,16 @@ $(VENV)/.ready: pyproject.toml $(wildcard constraints/*.txt)
 	@$(BIN)/pixtrack --help >/dev/null && touch $@ && echo "setup: done ($(EXTRA))"
 
 eval: setup ## Evaluate: DATASET= MODEL= PROMPT= LIMIT= (default: the small Pixtral on the sample)
-	@$(BIN)/pixtrack eval --dataset $(DATASET) $(if $(MODEL),--model $(MODEL)) $(if $(PROMPT),--prompt $(PROMPT)) $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
+	@$(BIN)/pixtrack eval --dataset "$$DATASET" $${MODEL:+--model "$$MODEL"} $${PROMPT:+--prompt "$$PROMPT"} $${LIMIT:+--limit "$$LIMIT"} $(ARGS)
 
 study: setup ## Run a study: STUDY=experiments/NAME.yaml
-	@$(BIN)/pixtrack study $(STUDY) $(ARGS)
+	@$(BIN)/pixtrack study "$$STUDY" $(ARGS)
 
 compare: setup ## Compare runs: RUNS="model@dataset model@dataset …"
-	@$(BIN)/pixtrack compare $(RUNS) $(ARGS)
+	@set -f; $(BIN)/pixtrack compare $$RUNS $(ARGS)
 
 check: setup ## What this machine can run, and whether MODEL= fits
-	@$(BIN)/pixtrack check $(if $(MODEL),--model $(MODEL)) $(ARGS)
+	@$(BIN)/pixtrack check $${MODEL:+--model "$$MODEL"} $(ARGS)
 
 test: setup ## Run the tests (ARGS='-m "not engine"' for the quick ones)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -18,6 +18,7 @@ from pixtrack.configs.schema import (
     SampleDataset,
     StudyConfig,
 )
+from pixtrack.configs.yaml_files import parse_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -42,14 +43,7 @@ def read_yaml(path: Path, model: type[M], **defaults: Any) -> M:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read: not UTF-8 at byte {error.start}") from None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise UserError(f"{where}: not valid YAML: {problem}") from None
+    node, data = parse_yaml(path, text)
     if not isinstance(data, dict):
         found = "an empty file" if data is None else f"a {type(data).__name__}"
         raise UserError(f"{path}:1: expected keys and values, found {found}")

@@ -80,3 +80,14 @@ def config_dir() -> Path:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: PIXTRACK_CONFIGS names it")
     return folder
+
+
+def have_a_home() -> None:
+    """Sets HOME where the user has none (a container's anonymous user): libraries fail without it.
+
+    A folder in the data home takes its place, for this process and its children.
+    """
+    try:
+        Path.home()
+    except (RuntimeError, KeyError):
+        os.environ["HOME"] = str(home().root / "user")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,9 +23,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pixtrack.flows.terminal import DataConsole
+
 LINE_EVERY_SECONDS = 10.0
 
-console = Console(stderr=True)
+console = DataConsole(stderr=True)
 logger = logging.getLogger("pixtrack")
 
 
@@ -96,13 +97,13 @@ def bar(title: str, unit: str = "it") -> Iterator[Bar]:
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(title, unit, progress)

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from pixtrack.configs.loading import is_group
 from pixtrack.configs.paths import home as data_home
-from pixtrack.flows.cells import resolve_cells, resolve_model
 from pixtrack.flows.steps import CellOutcome, run_cells
+from pixtrack.tasks.cells import resolve_cells, resolve_model
 
 
 def _run_name() -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
-from rich.console import Console
 from rich.table import Table
 
+from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.inference.task import artifact_key
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import Interval, RunDirectory, RunSummary
@@ -37,7 +37,7 @@ def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun) -> None:
         create_link_artifact(link, key=f"mlflow-{name}-{key}", link_text=f"MLflow: {name}")
 
 
-def print_summary(summary: RunSummary, console: Console) -> None:
+def print_summary(summary: RunSummary, console: DataConsole) -> None:
     """The table of scores that a command ends with."""
     table = Table(
         title=f"{summary.model} on {summary.dataset} · prompt {summary.prompt} · "
@@ -62,20 +62,21 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         table.add_row(f"  {kind}", *_cells(metrics[summary.headline]))
     console.print(table)
     for line in lines_beside(summary.states, summary.figures):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, highlight=False)
     if summary.weights == "random":
         console.print(
-            "[yellow]The weights of this model are random: its scores are near zero and say "
-            "nothing but that the machinery works.[/]"
+            "The weights of this model are random: its scores are near zero and say "
+            "nothing but that the machinery works.",
+            style="yellow",
         )
 
 
-def print_where(summary: RunSummary, console: Console) -> None:
+def print_where(summary: RunSummary, console: DataConsole) -> None:
     """Three lines: where the answers are, which MLflow run, how to open the UI."""
-    console.print(f"answers   {summary.run_dir}/answers.jsonl", markup=False)
+    console.print(f"answers   {summary.run_dir}/answers.jsonl")
     page = links(RunDirectory(Path(summary.run_dir))).get("run", "")
     tracked = f"run {summary.mlflow_run_id} {page}" if summary.mlflow_run_id else "not logged"
-    console.print(f"MLflow    {tracked}", markup=False)
+    console.print(f"MLflow    {tracked}")
     console.print("UI        make ui   (or: pixtrack ui) opens it")
 
 
@@ -83,7 +84,7 @@ def print_group(
     name: str,
     runs: Sequence[RunSummary],
     not_run: Sequence[Mapping[str, str]],
-    console: Console,
+    console: DataConsole,
 ) -> None:
     """A group's headline scores, a line a dataset, and how answers were read.
 
@@ -105,9 +106,9 @@ def print_group(
     console.print(table)
     for run in runs:
         for line in lines_beside(run.states, run.figures):
-            console.print(f"{run.dataset}: {line}", markup=False, highlight=False)
+            console.print(f"{run.dataset}: {line}", highlight=False)
     for run in runs:
-        console.print(f"answers   {run.run_dir}/answers.jsonl", markup=False)
+        console.print(f"answers   {run.run_dir}/answers.jsonl")
     console.print("UI        make ui   (or: pixtrack ui) opens MLflow")
 
 

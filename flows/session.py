@@ -14,6 +14,7 @@ from typing import Any
 from rich.logging import RichHandler
 
 from pixtrack.flows.bars import console
+from pixtrack.flows.plain_text import VisibleFormatter, say
 
 
 def quiet_terminal() -> None:
@@ -27,6 +28,9 @@ def quiet_terminal() -> None:
     os.environ.setdefault("ALEMBIC_LOG_LEVEL", "WARNING")
     logger = logging.getLogger("pixtrack")
     logger.setLevel(logging.INFO)
+    for handler in [*logger.handlers]:
+        if type(handler) is logging.StreamHandler:  # a short command's: see show_warnings
+            logger.removeHandler(handler)
     if not logger.handlers:
         logger.addHandler(_handler())
         logger.propagate = False
@@ -37,7 +41,9 @@ def _handler() -> logging.Handler:
     """Beside a progress bar on a terminal; whole lines everywhere else."""
     if console.is_terminal:
         return RichHandler(console=console, show_path=False, show_time=False, show_level=False)
-    return logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter())
+    return handler
 
 
 def flow_outcome(state: Any) -> dict[str, Any]:
@@ -59,7 +65,7 @@ def told_when_cancelled() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):
         said = "cancelled: what is answered is kept, and the same command goes on from there"
-        print(f"pixtrack: {said}", file=sys.stderr)
+        say(f"pixtrack: {said}", err=True)
         raise
 
 

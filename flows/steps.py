@@ -17,21 +17,21 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.flows.bars import bar
-from pixtrack.flows.engines import acquire, engine_facts, report_before_start
 from pixtrack.flows.report import publish
-from pixtrack.flows.timings import note, timed
 from pixtrack.tasks.datasets.task import prepare_dataset
 from pixtrack.tasks.download import model_identity
 from pixtrack.tasks.download.task import fetch_model_files
 from pixtrack.tasks.environment.task import as_json, check_environment
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
+from pixtrack.tasks.inference.starting import acquire, engine_facts, report_before_start
 from pixtrack.tasks.inference.task import ask_questions, identify_engine, open_the_run
 from pixtrack.tasks.runs.directory import RunDirectory, RunSummary, let_go
 from pixtrack.tasks.runs.opening import Cell, OpenRun, identity_of
 from pixtrack.tasks.runs.protocol import Event
 from pixtrack.tasks.scoring.finishing import note_invocation
 from pixtrack.tasks.scoring.task import score_answers
+from pixtrack.tasks.timings import note, timed
 from pixtrack.tasks.tracking import TrackingUnavailable, begin, check_store, end
 from pixtrack.tasks.tracking.task import log_to_mlflow
 

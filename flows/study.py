@@ -17,8 +17,8 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.paths import home as data_home
 from pixtrack.configs.schema import StudyConfig
-from pixtrack.flows.cells import check_study
 from pixtrack.flows.steps import CellOutcome, run_cells
+from pixtrack.tasks.cells import check_study
 from pixtrack.tasks.comparison.task import compare_runs
 from pixtrack.tasks.runs.directory import RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import Cell

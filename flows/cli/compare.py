@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pixtrack.flows.plain_text import say
+
 if TYPE_CHECKING:
     from pixtrack.tasks.comparison import Comparison
     from pixtrack.tasks.comparison.publish import Published
@@ -91,9 +93,8 @@ def run_comparison(
     """The command's body: resolve, compare, write, log, show."""
     import json
 
-    from rich.console import Console
-
     from pixtrack.configs.paths import home as data_home
+    from pixtrack.flows.terminal import DataConsole
     from pixtrack.tasks.comparison import compare, resolve_runs
     from pixtrack.tasks.comparison.publish import publish
     from pixtrack.tasks.comparison.resolve import resolve_baseline
@@ -109,7 +110,7 @@ def run_comparison(
     found = resolve_runs(references, home, datasets)
     base = resolve_baseline(baseline, home, found) if baseline else None
     directories = [run.directory for run in found]
-    console = Console(stderr=True)
+    console = DataConsole(stderr=True)
     with console.status("comparing") as status:
         comparison = compare(
             directories,
@@ -143,14 +144,14 @@ def show(comparison: Comparison, published: Published, track: bool) -> None:
     """The verdict, a table a dataset, and where the report lies."""
     import textwrap
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from pixtrack.flows.terminal import DataConsole
     from pixtrack.tasks.comparison.result_tables import difference_words, score_words
     from pixtrack.tasks.comparison.verdict import p_words
 
-    console = Console()
+    console = DataConsole()
     console.print(Text(comparison.verdict, style="bold"))
     for dataset in comparison.datasets:
         table = Table(
@@ -197,7 +198,7 @@ def show(comparison: Comparison, published: Published, track: bool) -> None:
     if published.link:
         console.print(Text(f"mlflow    {published.link}"), soft_wrap=True)
     elif track:
-        print(f"pixtrack: not logged to MLflow: {published.not_logged}", file=sys.stderr)
+        say(f"pixtrack: not logged to MLflow: {published.not_logged}", err=True)
 
 
 def _two_lines(words: str) -> str:

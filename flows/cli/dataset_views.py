@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +14,8 @@ from pixtrack.configs.loading import load_all
 from pixtrack.configs.paths import Home, home
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.flows.bars import bar
+from pixtrack.flows.plain_text import json_text, say
+from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.datasets import load_prepared, prepare
 from pixtrack.tasks.datasets.adding import NewDataset, add_dataset
 from pixtrack.tasks.datasets.card import address, card
@@ -25,7 +24,7 @@ from pixtrack.tasks.datasets.manifest import folder, read_manifest
 
 def print_json(data: Any) -> None:
     """JSON alone on stdout."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    print(json_text(data))
 
 
 def overview(at: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
@@ -172,7 +171,7 @@ def _content(ready: dict[str, Any]) -> list[tuple[str, Any]]:
     return lines
 
 
-def _print_prompts(console: Console, view: dict[str, Any]) -> None:
+def _print_prompts(console: DataConsole, view: dict[str, Any]) -> None:
     console.print(Text("\nPrompts", style="bold"))
     for prompt in sorted(view["prompts"], key=lambda prompt: not prompt["default"]):
         mark = " (default)" if prompt["default"] else ""
@@ -191,7 +190,7 @@ def _print_prompts(console: Console, view: dict[str, Any]) -> None:
         console.print(Text(f"  Why {view['prompt']}: {view['prompt_reason']}"))
 
 
-def _print_published(console: Console, view: dict[str, Any]) -> None:
+def _print_published(console: DataConsole, view: dict[str, Any]) -> None:
     if not view["published_scores"]:
         return
     console.print(Text("\nPublished by others (not measured here)", style="bold"))
@@ -221,7 +220,7 @@ def contact_sheet(config: DatasetConfig, count: int, out: Path) -> None:
         shown = write_contact_sheet(ready, count, out)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error}) (--out)") from None
-    print(f"pixtrack: {out}: {len(shown)} samples", file=sys.stderr)
+    say(f"pixtrack: {out}: {len(shown)} samples", err=True)
 
 
 def prepare_with_bar(config: DatasetConfig, at: Home) -> None:
@@ -238,12 +237,12 @@ def report_prepared(config: DatasetConfig, at: Home, as_json: bool) -> None:
         return
     ready = view["prepared"]
     failed = f", {ready['failed']:,} cannot be asked" if ready["failed"] else ""
-    print(
+    say(
         f"{config.name}: {ready['samples']:,} questions on {ready['images']:,} images{failed};"
         f" digest {ready['digest'][:12]}"
     )
     for line in ready["failures"][:3]:
-        print(f"pixtrack: {line}", file=sys.stderr)
+        say(f"pixtrack: {line}", err=True)
 
 
 def columns_of(options: Sequence[str]) -> dict[str, str]:
@@ -276,16 +275,16 @@ def add(new: NewDataset, as_json: bool) -> None:
         )
         return
     for problem in added.problems[:10]:
-        print(f"pixtrack: kept as failed: {problem}", file=sys.stderr)
-    print(
+        say(f"pixtrack: kept as failed: {problem}", err=True)
+    say(
         f"{added.path}: {added.rows:,} questions on {added.images:,} images,"
         f" {len(added.problems)} bad; metric {added.config.headline}, prompt {added.config.prompt}"
     )
-    print(f"Next: pixtrack eval --dataset {new.name} --model MODEL")
+    say(f"Next: pixtrack eval --dataset {new.name} --model MODEL")
 
 
-def _console() -> Console:
-    return Console(highlight=False)
+def _console() -> DataConsole:
+    return DataConsole(highlight=False)
 
 
 def _n(value: int | None) -> str:

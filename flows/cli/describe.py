@@ -13,6 +13,7 @@ from pixtrack.flows.cli.engine_options import (
     TensorParallelOption,
     given_options,
 )
+from pixtrack.flows.plain_text import json_text, say
 
 
 def register(app: typer.Typer) -> None:
@@ -53,17 +54,22 @@ def describe_images(
 
     Example: `pixtrack describe page.png --model pixtral-12b -q "Who signed?" --max-tokens 256 -tp 4`
     """
-    import json
-    import sys
-
     from pixtrack.configs.paths import home
     from pixtrack.configs.schema import Sampling
-    from pixtrack.flows.cells import resolve_model
-    from pixtrack.flows.describe import describe
+    from pixtrack.flows.cli.download_bar import download_bar
+    from pixtrack.tasks.cells import resolve_model
+    from pixtrack.tasks.download import fetch_model
+    from pixtrack.tasks.inference.describing import describe
+
+    def fetch() -> Path | None:
+        if not config.source.has_files:
+            return None
+        with download_bar(config.name) as progress:
+            return fetch_model(config, home(), model_dir, progress)
 
     config, reason = resolve_model(model, given_options(engine, tensor_parallel, data_parallel))
     if reason:
-        print(f"pixtrack: no model named, so {config.name}: {reason}", file=sys.stderr)
+        say(f"pixtrack: no model named, so {config.name}: {reason}", err=True)
     described = describe(
         config,
         home(),
@@ -71,12 +77,12 @@ def describe_images(
         tuple(question or ("Describe this image.",)),
         Sampling(max_tokens=max_tokens, temperature=temperature),
         each=each,
-        model_dir=model_dir,
+        fetch=fetch,
     )
     if as_json:
-        print(json.dumps([d.as_dict() for d in described], indent=2, ensure_ascii=False))
+        print(json_text([d.as_dict() for d in described]))
     else:
         for one in described:
-            typer.echo(one.text())
+            say(one.text())
     if all(d.answer.failed for d in described):
         raise typer.Exit(1)

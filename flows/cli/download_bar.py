@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -17,6 +16,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from pixtrack.flows.terminal import DataConsole
+
 LINE_EVERY_SECONDS = 10.0
 
 logger = logging.getLogger("pixtrack")
@@ -25,12 +26,12 @@ logger = logging.getLogger("pixtrack")
 @contextmanager
 def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A function that takes bytes here and bytes in all; a line every ten seconds in a log file."""
-    console = Console(stderr=True)
+    console = DataConsole(stderr=True)
     if not console.is_terminal:
         yield _Lines(title, console)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -42,7 +43,7 @@ def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _Lines:
-    def __init__(self, title: str, console: Console) -> None:
+    def __init__(self, title: str, console: DataConsole) -> None:
         self._title, self._console = title, console
         self._started = self._said = time.monotonic()
         self._first: int | None = None

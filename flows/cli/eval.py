@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ from pixtrack.flows.cli.engine_options import (
     TensorParallelOption,
     given_options,
 )
+from pixtrack.flows.plain_text import json_text, say
 
 if TYPE_CHECKING:
     from pixtrack.configs.paths import Home
@@ -88,17 +88,17 @@ def run_evaluation(
 ) -> None:
     """The command's body: starts the slow things side by side, runs the flow, shows the outcome."""
     from pixtrack.configs.paths import home as data_home
-    from pixtrack.flows.cells import resolve_cells, resolve_model
     from pixtrack.flows.local_prefect import LocalPrefect
     from pixtrack.flows.session import flow_outcome, quiet_terminal, told_when_cancelled
-    from pixtrack.flows.timings import timed
+    from pixtrack.tasks.cells import resolve_cells, resolve_model
+    from pixtrack.tasks.timings import timed
 
     home = data_home()
     with timed("configuration"):
         config, reason = resolve_model(model, engine)
         cells = resolve_cells(dataset, config, prompt, limit)
     if reason:
-        print(f"pixtrack: no model named, so {config.name}: {reason}", file=sys.stderr)
+        say(f"pixtrack: no model named, so {config.name}: {reason}", err=True)
     quiet_terminal()
     prefect = LocalPrefect(home)
     flow_run_id: str | None = None
@@ -129,7 +129,7 @@ def run_evaluation(
         summary = flow_outcome(state)
     finally:
         with timed("closing"):
-            from pixtrack.flows.engines import close_early
+            from pixtrack.tasks.inference.starting import close_early
 
             close_early()
             prefect.stop(flow_run_id)
@@ -140,9 +140,9 @@ def _start_engine(
     config: ModelConfig, cells: Sequence[Cell], home: Home, model_dir: Path | None
 ) -> None:
     """Starts the engine at once where its files are here and a question may be unanswered."""
-    from pixtrack.flows.engines import engine_facts, start_early
     from pixtrack.tasks.datasets import load_prepared
     from pixtrack.tasks.download import fetch_model, local_files, model_identity
+    from pixtrack.tasks.inference.starting import engine_facts, start_early
     from pixtrack.tasks.runs.opening import everything_answered, identity_of
 
     files = local_files(config, home, model_dir)
@@ -166,7 +166,7 @@ def _start_engine(
 
 def _show(data: dict[str, Any], as_json: bool, timings: bool) -> None:
     """Prints the outcome; exit 1 where a run failed or was not logged."""
-    from pixtrack.flows.timings import print_timings
+    from pixtrack.tasks.timings import print_timings
 
     runs = data["runs"] if "group" in data else [data]
     not_run = data.get("not_run", ())
@@ -178,25 +178,23 @@ def _show(data: dict[str, Any], as_json: bool, timings: bool) -> None:
     said += [run["message"] for run in runs if run["status"] == "failed"]
     said += [f"not logged to MLflow: {why}; log it with: pixtrack sync" for why in not_logged]
     for line in said:
-        print(f"pixtrack: {line}", file=sys.stderr)
+        say(f"pixtrack: {line}", err=True)
     if said:
         raise typer.Exit(1)
 
 
 def _print(data: dict[str, Any], as_json: bool) -> None:
-    import json
-
-    from rich.console import Console
 
     from pixtrack.flows.report import print_group, print_summary, print_where
+    from pixtrack.flows.terminal import DataConsole
     from pixtrack.tasks.runs.directory import RunSummary
 
     if as_json:
-        print(json.dumps(data, ensure_ascii=False))
+        print(json_text(data, None))
     elif "group" in data:
         runs = [RunSummary.model_validate(run) for run in data["runs"]]
-        print_group(data["group"], runs, data["not_run"], Console(soft_wrap=True))
+        print_group(data["group"], runs, data["not_run"], DataConsole(soft_wrap=True))
     else:
         summary = RunSummary.model_validate(data)
-        print_summary(summary, Console())
-        print_where(summary, Console(soft_wrap=True))
+        print_summary(summary, DataConsole())
+        print_where(summary, DataConsole(soft_wrap=True))

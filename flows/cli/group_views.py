@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from pixtrack.configs.errors import UserError
@@ -13,6 +12,7 @@ from pixtrack.configs.loading import load_all, load_dataset
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetGroup
 from pixtrack.flows.cli import dataset_views
+from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.datasets.card import card
 
 
@@ -35,7 +35,7 @@ def print_groups(found: Sequence[DatasetGroup]) -> None:
     """The groups, each with its datasets."""
     if not found:
         return
-    console = Console(highlight=False)
+    console = DataConsole(highlight=False)
     console.print(Text("\nGroups", style="bold"))
     for group in found:
         console.print(
@@ -50,7 +50,7 @@ def show_group(group: DatasetGroup, at: Home, as_json: bool) -> None:
         cards = [card(member, at) for member in members]
         dataset_views.print_json({**group.model_dump(), "datasets": cards})
         return
-    console = Console(highlight=False)
+    console = DataConsole(highlight=False)
     console.print(Text(f"{group.title}  ({group.name})", style="bold"))
     names = {member.name for member in members}
     rows, _broken = dataset_views.overview(at)

@@ -9,8 +9,10 @@ import sys
 import typer
 
 from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import have_a_home
 from pixtrack.flows.cli import compare, datasets, models, runs, score, study, tokens
 from pixtrack.flows.cli import eval as evaluate
+from pixtrack.flows.plain_text import accept_any_text, say, show_warnings
 
 app = typer.Typer(
     name="pixtrack",
@@ -49,6 +51,9 @@ stay: searching them for garbage again and again is a tenth of a short command's
 def main() -> None:
     """The console command's entry point."""
     gc.set_threshold(_COLLECT_EVERY)
+    accept_any_text()
+    show_warnings()
+    have_a_home()
     try:
         _run()
     finally:
@@ -60,16 +65,23 @@ def _run() -> None:
     try:
         app()
     except UserError as error:
-        print(f"pixtrack: {error}", file=sys.stderr)
+        say(f"pixtrack: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in _FOR_THE_USER or not error.filename:
+        if error.errno not in _FOR_THE_USER:
             raise
         remedy = (
             "name another place, or set PIXTRACK_HOME to a folder with room that can be written"
         )
-        print(f"pixtrack: {error.filename}: {error.strerror}: {remedy}", file=sys.stderr)
+        say(f"pixtrack: {error.filename or _somewhere()}: {error.strerror}: {remedy}", err=True)
         sys.exit(UserError.exit_code)
+
+
+def _somewhere() -> str:
+    """Where it was that a file could not be written: the system says which one only on opening."""
+    import os
+
+    return os.environ.get("PIXTRACK_HOME") or "data"
 
 
 if __name__ == "__main__":

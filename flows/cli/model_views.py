@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
@@ -17,6 +15,8 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_all, load_model
 from pixtrack.configs.paths import Home, config_dir
 from pixtrack.configs.schema import ModelConfig
+from pixtrack.flows.plain_text import json_text, say
+from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.download import local_files, model_directory, read_manifest
 from pixtrack.tasks.environment import Check, MemoryPlan, detect, plan_for_model
 
@@ -37,7 +37,7 @@ GUIDE_ROWS = {
 
 def print_json(data: Any) -> None:
     """JSON alone on stdout."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    print(json_text(data))
 
 
 def overview(home: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
@@ -101,7 +101,7 @@ def print_overview(rows: Sequence[dict[str, Any]]) -> None:
             row["licence"],
             row["here"],
         )
-    console = Console(highlight=False)
+    console = DataConsole(highlight=False)
     console.print(table)
     console.print("\npixtrack models show NAME says more of one.", style="dim")
 
@@ -156,7 +156,7 @@ def _card_text(config: ModelConfig) -> str:
 
 def print_card(view: dict[str, Any]) -> None:
     """The card, then the facts, then what this machine can do with the model."""
-    console = Console()
+    console = DataConsole()
     model = view["model"]
     console.print(Panel(Markdown(view["card"] or "(no card)"), title=model["title"]))
     facts = Table(box=None, show_header=False)
@@ -256,10 +256,10 @@ def print_comparison(table: dict[str, dict[str, str]], markdown: bool) -> None:
     """The guide's table: a feature a row, a model a column."""
     titles = list(table)
     if markdown:
-        print(f"| Feature | {' | '.join(titles)} |")
-        print(f"|{'---|' * (len(titles) + 1)}")
+        say(f"| Feature | {' | '.join(titles)} |")
+        say(f"|{'---|' * (len(titles) + 1)}")
         for row in GUIDE_ROWS.values():
-            print(f"| {row} | {' | '.join(table[title][row] for title in titles)} |")
+            say(f"| {row} | {' | '.join(table[title][row] for title in titles)} |")
         return
     shown = Table(header_style="bold")
     shown.add_column("Feature", style="bold")
@@ -267,7 +267,7 @@ def print_comparison(table: dict[str, dict[str, str]], markdown: bool) -> None:
         shown.add_column(title, overflow="fold")
     for row in GUIDE_ROWS.values():
         shown.add_row(row, *(table[title][row] for title in titles))
-    Console().print(shown)
+    DataConsole().print(shown)
 
 
 def print_checks(checks: Sequence[Check]) -> None:
@@ -279,4 +279,4 @@ def print_checks(checks: Sequence[Check]) -> None:
     for line in checks:
         text = line.detail + (f"\n→ {line.remedy}" if line.remedy else "")
         table.add_row(Text(line.status, STYLES[line.status]), line.name, Text(text))
-    Console().print(table)
+    DataConsole().print(table)

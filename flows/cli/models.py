@@ -14,6 +14,7 @@ from pixtrack.flows.cli.engine_options import (
     TensorParallelOption,
     given_options,
 )
+from pixtrack.flows.plain_text import say
 
 
 def register(app: typer.Typer) -> None:
@@ -125,17 +126,17 @@ def verify(
     with download_bar(f"verify {config.name}") as progress:
         found, compared = verify_model(config, home(), model_dir, progress)
     for line in found:
-        typer.echo(line)
+        say(line)
     if found:
         remedy = files_of(config, model_dir).repair
-        typer.echo(f"pixtrack: {config.name} is not complete: {remedy}", err=True)
+        say(f"pixtrack: {config.name} is not complete: {remedy}", err=True)
         raise typer.Exit(1)
     how = (
         f"{compared} files have the content that was downloaded"
         if compared
         else ("complete; their content cannot be compared, they were not downloaded here")
     )
-    typer.echo(f"{config.name}: {how}")
+    say(f"{config.name}: {how}")
 
 
 def download(
@@ -180,12 +181,12 @@ def download(
     if manifest is not None and manifest.repo:
         size = sum(state.size for state in manifest.files.values()) / 1e9
         commit = f" at {manifest.revision}" if manifest.revision else ""
-        typer.echo(
+        say(
             f"{directory}: {len(manifest.files)} files, {size:.2f} GB, verified; "
             f"{manifest.repo}{commit} ({manifest.source})"
         )
     else:
-        typer.echo(f"{directory}: complete")
+        say(f"{directory}: complete")
 
 
 def check(
@@ -206,8 +207,8 @@ def check(
     """
     from pixtrack.configs.errors import UserError
     from pixtrack.configs.paths import home
-    from pixtrack.flows.cells import resolve_model
     from pixtrack.flows.cli import model_views
+    from pixtrack.tasks.cells import resolve_model
     from pixtrack.tasks.environment import check_machine, worst
 
     if model_dir is not None and model is None:

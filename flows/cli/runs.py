@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pixtrack.flows.plain_text import json_text, say
+
 if TYPE_CHECKING:
     from pixtrack.configs.paths import Home
     from pixtrack.tasks.comparison.resolve import StoredRun
@@ -68,8 +70,7 @@ def list_runs(
     if context.invoked_subcommand:
         return
     from pixtrack.configs.paths import home
-    from pixtrack.flows.listing import as_json as json_text
-    from pixtrack.flows.listing import run_rows
+    from pixtrack.tasks.comparison.listing import run_rows
 
     where = {"model": model, "dataset": dataset, "prompt": prompt, "status": status}
     rows = run_rows(home(), where=where, sort=sort, reverse=reverse)
@@ -78,15 +79,16 @@ def list_runs(
         return
     if not rows:
         some = "no run fits" if any(where.values()) else "no runs"
-        print(f"pixtrack: {some} under {home().runs}", file=sys.stderr)
+        say(f"pixtrack: {some} under {home().runs}", err=True)
         return
     _print_runs(rows)
 
 
 def _print_runs(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from pixtrack.flows.terminal import DataConsole
 
     table = Table(box=None, pad_edge=False)
     for name in ("run", "dataset", "status", "headline", "95% interval", "n", "failed", "q/s", ""):
@@ -117,7 +119,7 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
             Text(", ".join(mark for mark in marks if mark), style="dim"),
         )
     # A pipe has no width of its own: do not fold names for it.
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console = DataConsole() if sys.stdout.isatty() else DataConsole(width=200)
     console.print(table)
 
 
@@ -130,9 +132,8 @@ def show_run(
     Example: `pixtrack runs show pixtral-12b@docvqa_val`
     """
     from pixtrack.configs.paths import home
-    from pixtrack.flows.listing import as_json as json_text
-    from pixtrack.flows.listing import run_details
     from pixtrack.tasks.comparison import resolve_run
+    from pixtrack.tasks.comparison.listing import run_details
 
     found = resolve_run(run, home())
     if as_json:
@@ -142,17 +143,16 @@ def show_run(
 
 
 def _print_run(run: StoredRun) -> None:
-    from rich.console import Console
-
     from pixtrack.flows.report import print_summary
+    from pixtrack.flows.terminal import DataConsole
     from pixtrack.tasks.tracking import links
     from pixtrack.tasks.tracking.content import RunContent, params
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = DataConsole(soft_wrap=True, highlight=False, markup=False)
     record, summary = run.record, run.directory.read_summary()
     console.print(f"{record.name}\n{record.status}{f': {record.message}' * bool(record.message)}")
     if summary:
-        print_summary(summary, Console())
+        print_summary(summary, DataConsole())
         for past in summary.history:
             was = ", ".join(
                 f"{name} {value:.2f}"
@@ -195,18 +195,17 @@ def errors(
     Example: `pixtrack errors latest --only truncated -n 5`
     """
     from pixtrack.configs.paths import home
-    from pixtrack.flows.listing import as_json as json_text
-    from pixtrack.flows.listing import worst_answers
     from pixtrack.tasks.comparison import resolve_run
+    from pixtrack.tasks.comparison.listing import worst_answers
 
     found = resolve_run(run, home(), scored=True)
     worst = worst_answers(found, home(), metric=metric, count=count, only=only or ())
     if as_json:
         print(json_text(worst))
         return
-    from rich.console import Console
+    from pixtrack.flows.terminal import DataConsole
 
-    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    console = DataConsole(soft_wrap=True, highlight=False, markup=False, emoji=False)
     name = metric or found.record.headline
     console.print(f"{found.record.name}: {len(worst)} worst answers by {name}", style="bold")
     for one in worst:
@@ -237,9 +236,9 @@ def rescore_command(
     Example: `pixtrack rescore pixtral-12b@docvqa_val --metric mistral_evals`
     """
     from pixtrack.configs.paths import home
-    from pixtrack.flows.rescoring import rescore
     from pixtrack.tasks.comparison import resolve_run
     from pixtrack.tasks.runs.directory import held
+    from pixtrack.tasks.scoring.rescoring import rescore
     from pixtrack.tasks.tracking import check_store
 
     check_store()
@@ -248,29 +247,29 @@ def rescore_command(
         before, now = rescore(found.directory, home(), metric or (), annotations)
         logged = _log(found, home())
     if as_json:
-        print(now.model_dump_json(indent=2))
+        say(now.model_dump_json(indent=2))
     else:
         _print_changes(found.record.name, before, now)
     if logged:
-        print(f"pixtrack: {logged}", file=sys.stderr)
+        say(f"pixtrack: {logged}", err=True)
         raise typer.Exit(1)
 
 
 def _print_changes(name: str, before: RunSummary, now: RunSummary) -> None:
-    print(name)
+    say(name)
     if now is before:
-        print("unchanged: the same metrics give the same scores")
+        say("unchanged: the same metrics give the same scores")
         return
     for metric, interval in now.metrics.items():
         value = "not scored" if interval.value is None else f"{interval.value:.2f}"
         old = before.metrics.get(metric)
         if old is None:
-            print(f"{metric}: {value} (new)")
+            say(f"{metric}: {value} (new)")
         elif old.value == interval.value:
-            print(f"{metric}: {value} (as before)")
+            say(f"{metric}: {value} (as before)")
         else:
             was = "not scored" if old.value is None else f"{old.value:.2f}"
-            print(f"{metric}: {value} (was {was})")
+            say(f"{metric}: {value} (was {was})")
 
 
 def _log(run: StoredRun, home: Home) -> str:
@@ -295,7 +294,6 @@ def sync_command(
     Example: `pixtrack sync`
     """
     from pixtrack.configs.paths import home
-    from pixtrack.flows.listing import as_json as json_text
     from pixtrack.tasks.comparison import resolve_run, stored_runs
     from pixtrack.tasks.tracking import Synced, check_store, shown_uri, sync, tracking_uri
 
@@ -305,7 +303,7 @@ def sync_command(
     def told(one: Synced) -> None:
         if one.outcome != "unchanged":
             detail = f" ({one.detail})" if one.detail else ""
-            print(f"{one.outcome}: {one.run.path.name}{detail}", file=sys.stderr)
+            say(f"{one.outcome}: {one.run.path.name}{detail}", err=True)
 
     done = sync([one.directory for one in chosen], home().images, told)
     counts = {
@@ -316,7 +314,7 @@ def sync_command(
         print(json_text(counts))
         return
     told_counts = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n) or "no runs"
-    print(f"{shown_uri(tracking_uri())}: {told_counts}")
+    say(f"{shown_uri(tracking_uri())}: {told_counts}")
 
 
 def import_command(
@@ -340,12 +338,11 @@ def import_command(
 
     Example: `pixtrack import pixtral_docvqa_val.csv --model pixtral-12b --dataset docvqa_val`
     """
-    from rich.console import Console
-
     from pixtrack.configs.paths import home
-    from pixtrack.flows.importing import import_predictions
     from pixtrack.flows.report import print_summary
+    from pixtrack.flows.terminal import DataConsole
     from pixtrack.tasks.comparison import resolve_run
+    from pixtrack.tasks.exchange.importing import import_predictions
     from pixtrack.tasks.runs.directory import held
     from pixtrack.tasks.tracking import check_store
 
@@ -356,10 +353,10 @@ def import_command(
     summary = made.read_summary()
     assert summary is not None, "import_predictions writes it"
     if as_json:
-        print(summary.model_dump_json(indent=2))
+        say(summary.model_dump_json(indent=2))
     else:
-        print_summary(summary, Console())
-        print(f"run  {made.path}")
+        print_summary(summary, DataConsole())
+        say(f"run  {made.path}")
     if logged:
-        print(f"pixtrack: {logged}", file=sys.stderr)
+        say(f"pixtrack: {logged}", err=True)
         raise typer.Exit(1)

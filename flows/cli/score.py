@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pixtrack.flows.plain_text import json_text, say
+
 
 def register(app: typer.Typer) -> None:
     """Adds `score`."""
@@ -59,22 +61,21 @@ def register(app: typer.Typer) -> None:
         Example: `pixtrack score --dataset docvqa_val --predictions preds.jsonl --annotations
         val.jsonl --out scores/`
         """
-        from pixtrack.flows.scoring import score_file
+        from pixtrack.tasks.scoring.prediction_files import score_file
 
         summary = score_file(dataset, predictions, out, annotations, prompt, metric or ())
         if as_json:
-            import json
-
-            print(json.dumps(summary, indent=2, ensure_ascii=False))
+            print(json_text(summary))
         else:
             _show(summary, out)
 
 
 def _show(summary: Mapping[str, Any], out: Path) -> None:
     """The scores as a table on standard output."""
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from pixtrack.flows.terminal import DataConsole
     from pixtrack.tasks.scoring.beside import lines_beside
 
     table = Table(title=f"{summary['dataset']}: {summary['n']} questions", title_justify="left")
@@ -84,25 +85,25 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
     for name, metric in summary["metrics"].items():
         ci95 = metric["ci95"]
         table.add_row(
-            f"[bold]{name}[/bold] *" if name == summary["headline"] else name,
+            Text(f"{name} *", "bold") if name == summary["headline"] else name,
             *(_number(metric[key]) for key in ("value", "stderr")),
             f"{ci95[0]:.2f} to {ci95[1]:.2f}" if ci95 else "-",
             _number(metric["stderr_naive"]),
             str(metric["n"]),
         )
-    Console().print(table)
-    print(f"* headline. Errors are clustered {summary['clustering']}.")
+    DataConsole().print(table)
+    say(f"* headline. Errors are clustered {summary['clustering']}.")
     for line in lines_beside(_counts(summary["states"]), summary["figures"]):
-        print(line)
+        say(line)
     if summary["failed"]:
         first = summary["failed"][0]
-        print(
+        say(
             f"{len(summary['failed'])} rows have no score; "
             f"the first is {first['index']}: {first['error']}"
         )
     if summary["annotations"].get("as_published") is False:
-        print("The annotation file is not the published one (sha256 differs).")
-    print(f"{out / 'scores.csv'}\n{out / 'summary.json'}")
+        say("The annotation file is not the published one (sha256 differs).")
+    say(f"{out / 'scores.csv'}\n{out / 'summary.json'}")
 
 
 def _counts(states: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from pixtrack.flows.plain_text import json_text, say
 
 
 def register(app: typer.Typer) -> None:
@@ -25,10 +26,10 @@ def register(app: typer.Typer) -> None:
         Example: `pixtrack study experiments/sample_models.yaml`
         """
         from pixtrack.configs.paths import home as data_home
-        from pixtrack.flows.cells import check_study
         from pixtrack.flows.local_prefect import LocalPrefect
         from pixtrack.flows.session import flow_outcome, quiet_terminal, told_when_cancelled
-        from pixtrack.flows.timings import timed
+        from pixtrack.tasks.cells import check_study
+        from pixtrack.tasks.timings import timed
 
         with timed("configuration"):
             check_study(path)
@@ -58,16 +59,14 @@ def register(app: typer.Typer) -> None:
 
 def show(outcome: dict[str, Any], as_json: bool, timings: bool) -> None:
     """The cells as a table, the verdict, and where the comparison is."""
-    import json
-
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from pixtrack.flows.timings import print_timings
+    from pixtrack.flows.terminal import DataConsole
+    from pixtrack.tasks.timings import print_timings
 
     if as_json:
-        print(json.dumps(outcome, ensure_ascii=False))
+        print(json_text(outcome, None))
     else:
         table = Table(title=f"study {outcome['study']}", title_justify="left")
         for column in ("model", "dataset", "prompt", "score", "95% interval", "status"):
@@ -79,7 +78,7 @@ def show(outcome: dict[str, Any], as_json: bool, timings: bool) -> None:
             table.add_row(
                 row["model"], row["dataset"], row["prompt"], value, interval, Text(status)
             )
-        console = Console(soft_wrap=True)
+        console = DataConsole(soft_wrap=True)
         console.print(table)
         comparison = outcome.get("comparison")
         if comparison:
@@ -93,6 +92,6 @@ def show(outcome: dict[str, Any], as_json: bool, timings: bool) -> None:
     lost = (outcome.get("comparison") or {}).get("not_logged")
     said += [f"the comparison is not logged to MLflow: {lost}"] if lost else []
     for line in said:
-        print(f"pixtrack: {line}", file=sys.stderr)
+        say(f"pixtrack: {line}", err=True)
     if said or any(row["status"] != "completed" for row in outcome["cells"]):
         raise typer.Exit(1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pixtrack.flows.plain_text import say
+
 if TYPE_CHECKING:
     from pixtrack.configs.schema import ModelConfig
     from pixtrack.tasks.inference.prompts.base import PromptBuilder
@@ -105,7 +107,7 @@ def _show_prompt(
         raise UserError(f"tokens: {refusal}") from None
     ids = list(builder.prompt(draft, [None] * len(refs)).token_ids or ())
     if as_json:
-        print(
+        say(
             json.dumps(
                 {
                     "tokenizer": named,
@@ -119,14 +121,14 @@ def _show_prompt(
             )
         )
         return
-    print(f"tokenizer     {named}")
-    print(f"tokens        {draft.prompt_tokens:,}")
-    print(f"image tokens  {draft.image_tokens:,}")
+    say(f"tokenizer     {named}")
+    say(f"tokens        {draft.prompt_tokens:,}")
+    say(f"image tokens  {draft.image_tokens:,}")
     for ref in refs:
         target = builder.target_size(ref.width, ref.height)
         resized = f", resized to {target[0]}×{target[1]}" if target else ""
-        print(f"  {ref.path}: {ref.width}×{ref.height} pixels{resized}")
-    print(f"prompt        {_shortened(builder.text(ids))}")
+        say(f"  {ref.path}: {ref.width}×{ref.height} pixels{resized}")
+    say(f"prompt        {_shortened(builder.text(ids))}")
 
 
 def _shortened(prompt: str) -> str:
@@ -180,7 +182,7 @@ def _count_dataset(
     arithmetic = _arithmetic(config, model_dir)
     seconds = estimated_seconds(report, arithmetic) if arithmetic else None
     if as_json:
-        print(
+        say(
             json.dumps(
                 {
                     "model": config.name,
@@ -208,10 +210,11 @@ def _print_report(
     seconds: tuple[float, float] | None,
     plan: Any,
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=True)
+    from pixtrack.flows.terminal import DataConsole
+
+    console = DataConsole(soft_wrap=True)
     table = Table(title=f"{config.title} · {dataset} · prompt {prompt}", title_justify="left")
     for heading in ("tokens", "least", "5%", "median", "95%", "most", "mean"):
         table.add_column(heading, justify="left" if heading == "tokens" else "right")

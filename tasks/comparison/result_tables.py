@@ -10,6 +10,7 @@ from typing import Any
 
 from pixtrack.tasks.comparison.result import Comparison, DatasetComparison, Difference, RunRow
 from pixtrack.tasks.comparison.verdict import interval_words, p_words, signed
+from pixtrack.tasks.csv_cells import safe_cell
 from pixtrack.tasks.runs.directory import Interval
 
 BREAKDOWN_TITLES = {
@@ -190,7 +191,7 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: safe_cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -78,6 +78,11 @@ class HuggingFace:
                 f"{self.endpoint} answers HTTP {status} for {self.repo}: try again later, or set "
                 "HF_ENDPOINT to a mirror"
             ) from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"{self.endpoint} answers for {self.repo} with what is no listing of a model "
+                f"({type(error).__name__}: {error}): check HF_ENDPOINT"
+            ) from None
         except Exception as error:
             # The hub's client has changed its HTTP library twice (requests, httpx, httpx2), so a
             # connection that fails is known by where its class comes from.

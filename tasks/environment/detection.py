@@ -83,12 +83,21 @@ def _text(value: Any) -> str:
 
 def _visible(found: Accelerators, variables: Sequence[str]) -> Accelerators:
     """Splits the cards by the environment variable that selects them, in the order it gives."""
-    chosen = next((os.environ[name] for name in variables if os.environ.get(name)), None)
+    chosen = next((os.environ[name] for name in variables if name in os.environ), None)
     if chosen is None:
         return found
     by_index = {str(card.index): card for card in found.cards}
     visible: list[Card] = []
+    troubles = list(found.troubles)
+    # Set and empty, the variable hides every card.
     for part in (part.strip() for part in chosen.split(",")):
+        if part.upper().startswith("MIG-"):
+            troubles.append(
+                f"{part}: a slice of a card (MIG), whose memory cannot be planned here: name a "
+                "whole card in CUDA_VISIBLE_DEVICES, or give vLLM gpu_memory_utilization and "
+                "max_model_len with --engine"
+            )
+            break
         card = by_index.get(part) or next(
             (c for c in found.cards if part and c.uuid.startswith(part)), None
         )
@@ -100,6 +109,6 @@ def _visible(found: Accelerators, variables: Sequence[str]) -> Accelerators:
         driver=found.driver,
         runtime=found.runtime,
         vendor=found.vendor,
-        troubles=found.troubles,
+        troubles=tuple(troubles),
         hidden=tuple(card for card in found.cards if card not in visible),
     )

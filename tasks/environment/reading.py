@@ -25,11 +25,9 @@ def model_shape(config: ModelConfig | None, directory: Path | None) -> ModelShap
 
     Raises UserError where neither tells.
     """
-    if directory is not None:
-        if (directory / "params.json").is_file():
-            return _weighed(_from_params(_json(directory / "params.json")), directory)
-        if (directory / "config.json").is_file():
-            return _weighed(_from_config(_json(directory / "config.json"), directory), directory)
+    for name in ("params.json", "config.json"):
+        if directory is not None and (directory / name).is_file():
+            return _from_files(directory, name)
     if config is None or config.dimensions is None:
         where = directory if directory is not None else f"model {config.name if config else ''}"
         raise UserError(
@@ -37,6 +35,21 @@ def model_shape(config: ModelConfig | None, directory: Path | None) -> ModelShap
             "or add `dimensions` to the model's file"
         )
     return _from_dimensions(config)
+
+
+def _from_files(directory: Path, name: str) -> ModelShape:
+    """The shape by params.json or config.json. Raises UserError where its values are no sizes."""
+    data = _json(directory / name)
+    try:
+        described = _from_params(data) if name == "params.json" else _from_config(data, directory)
+        return _weighed(described, directory)
+    except KeyError as error:
+        raise UserError(f"{directory / name}: has no {error}") from None
+    except (TypeError, ValueError, AttributeError, ArithmeticError, IndexError) as error:
+        raise UserError(
+            f"{directory / name}: some value is no size of a model ({error}); download the model "
+            "again"
+        ) from None
 
 
 def _from_dimensions(config: ModelConfig) -> ModelShape:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.files import write_atomically
+
+logger = logging.getLogger(__name__)
 
 
 class Interval(BaseModel):
@@ -176,7 +179,9 @@ class RunDirectory:
             return RunRecord.model_validate_json(self.record_file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(
-                f"{self.record_file}: damaged run record ({error}); remove it to start over"
+                f"{self.record_file}: damaged run record ({' '.join(str(error).split())[:200]}); "
+                "nothing that was answered is lost: remove this file, and the command that made the "
+                "run goes on with the answers beside it"
             ) from None
 
     def write_record(self, record: RunRecord) -> None:
@@ -184,10 +189,24 @@ class RunDirectory:
         write_atomically(self.record_file, record.model_dump_json(indent=2))
 
     def read_summary(self) -> RunSummary | None:
-        """The summary of the last finished invocation, or None."""
+        """The summary of the last finished invocation, or None.
+
+        A damaged one counts as none, with a warning: it is made anew from the answers by the next
+        command that scores the run.
+        """
         if not self.summary_file.exists():
             return None
-        summary = RunSummary.model_validate_json(self.summary_file.read_text(encoding="utf-8"))
+        try:
+            text = self.summary_file.read_text(encoding="utf-8")
+            summary = RunSummary.model_validate_json(text)
+        except ValueError:
+            logger.warning(
+                "%s: damaged; it is made anew from the answers by `pixtrack rescore %s`, or when "
+                "the run's own command runs again",
+                self.summary_file,
+                self.path.name,
+            )
+            return None
         # A data home may have been moved since: the directory is where it was read.
         return summary.model_copy(update={"run_dir": str(self.path)})
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.csv_cells import safe_cell
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.runs.directory import Interval
 from pixtrack.tasks.scoring.metrics import metric_of
@@ -92,7 +93,7 @@ def write_score_files(out: Path, scored: ScoredRun, summary: Mapping[str, Any]) 
         states = ([state] if last else [] for state in scored.table["state"].tolist())
         for state, index, prediction, *scores in zip(states, *columns, strict=True):
             shown = ("" if score != score else repr(score) for score in scores)
-            writer.writerow([index, prediction, *shown, *state])
+            writer.writerow([index, safe_cell(prediction), *shown, *state])
     partial.replace(out / "scores.csv")
     write_atomically(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 

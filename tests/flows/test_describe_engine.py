@@ -11,7 +11,7 @@ from PIL import Image
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import LocalModel, ModelConfig, Sampling
-from pixtrack.flows.describe import Described, describe
+from pixtrack.tasks.inference.describing import Described, describe
 from tests.doubles import tiny_models
 
 pytestmark = pytest.mark.engine
@@ -62,6 +62,7 @@ def ask(kind: str, directory: Path, tmp_path: Path) -> list[Described]:
         QUESTIONS,
         Sampling(max_tokens=6),
         each=True,
+        fetch=lambda: directory,
     )
 
 

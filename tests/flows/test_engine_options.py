@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_model
 from pixtrack.configs.schema import ModelConfig
-from pixtrack.flows.cells import resolve_model
 from pixtrack.flows.cli.engine_options import given_options
 from pixtrack.flows.cli.main import app
+from pixtrack.tasks.cells import resolve_model
 from pixtrack.tasks.environment import plan_memory
 from tests.tasks.environment.machines import h100, mr_v100
 
@@ -93,7 +93,7 @@ def test_describe_takes_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
         given.append(config.given)
         return []
 
-    monkeypatch.setattr("pixtrack.flows.describe.describe", describe)
+    monkeypatch.setattr("pixtrack.tasks.inference.describing.describe", describe)
     words = ["--model", "pixtral-nano", "--engine", "max_num_seqs=4", "-tp", "2", "-dp", "3"]
     CliRunner().invoke(app, ["describe", "page.png", *words])
     assert given == [{"max_num_seqs": 4, "tensor_parallel_size": 2, "data_parallel_size": 3}]

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from pixtrack.configs.loading import load_model
 from pixtrack.configs.paths import PACKAGE_ROOT
-from pixtrack.flows.cells import resolve_cells
 from pixtrack.flows.evaluate import group_outcome
 from pixtrack.flows.report import print_group
 from pixtrack.flows.steps import CellOutcome
+from pixtrack.tasks.cells import resolve_cells
 from pixtrack.tasks.runs.directory import Count, Interval, RunSummary
 
 PIXTRACK = Path(sys.executable).parent / "pixtrack"

@@ -321,3 +321,37 @@ def test_a_summary_names_the_folder_that_it_was_read_from(home: Home, tmp_path: 
     shutil.copytree(next((home.runs / "docvqa_val").glob("alpha*")), moved)
     summary = RunDirectory(moved).read_summary()
     assert summary is not None and summary.run_dir == str(moved)
+
+
+DAMAGED = ["", "{", "[]", "null", '{"n": 1}', "\x00" * 20]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_summary_is_made_anew_from_the_answers(
+    home: Home, files: tuple[Path, Path], text: str
+) -> None:
+    whole = imported(*files, f"damaged-{DAMAGED.index(text)}")
+    run = RunDirectory(Path(whole["run_dir"]))
+    run.summary_file.write_text(text)
+    assert run.path.name in {row["name"] for row in listed()}
+    done = pixtrack("rescore", run.path.name)
+    assert done.exit_code == 0, done.exception
+    made = run.read_summary()
+    assert made is not None
+    now = made.model_dump(mode="json")
+    assert {key: now[key] for key in ("metrics", "n", "answered", "failed", "status")} == {
+        key: whole[key] for key in ("metrics", "n", "answered", "failed", "status")
+    }
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_record_hides_no_other_run_and_says_that_no_answer_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    monkeypatch.setenv("PIXTRACK_HOME", str(tmp_path))
+    docs = DatasetFactory(Home(tmp_path), questions=24, images=6)
+    run, other = finished_run(docs, "alpha"), finished_run(docs, "beta")
+    run.record_file.write_text(text)
+    assert [row["name"] for row in listed()] == [other.path.name]
+    (warning,) = caplog.messages
+    assert str(run.record_file) in warning and "nothing that was answered is lost" in warning

@@ -8,9 +8,9 @@ import pytest
 
 from pixtrack.configs.loading import load_group
 from pixtrack.configs.schema import StudyConfig
-from pixtrack.flows.cells import cells_of
-from pixtrack.flows.engines import report_before_start, start_early
 from pixtrack.flows.study import _with_its_baseline
+from pixtrack.tasks.cells import cells_of
+from pixtrack.tasks.inference.starting import report_before_start, start_early
 from pixtrack.tasks.inference.task import artifact_key
 from pixtrack.tasks.runs.directory import RunSummary
 
@@ -54,7 +54,7 @@ def test_a_baseline_without_a_completed_run_does_not_cost_the_comparison() -> No
 def test_the_machine_is_checked_before_our_own_engine_takes_its_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    import pixtrack.flows.engines as module
+    import pixtrack.tasks.inference.starting as module
     from pixtrack.configs.loading import load_model
     from pixtrack.configs.paths import Home
 

@@ -315,3 +315,31 @@ def test_two_threads_take_turns_too(hub: FakeHub, home: Home) -> None:
         thread.join()
     assert not failures
     assert len(hub.downloads("tekken.json")) == 1
+
+
+@pytest.mark.parametrize(
+    "reply", [b"{}", b"[]", b"null", b"{", b'{"id": 1, "siblings": 3}', b"<html>", b""]
+)
+def test_a_listing_that_is_none_is_one_line(
+    home: Home, monkeypatch: pytest.MonkeyPatch, reply: bytes
+) -> None:
+    """A captive portal or a broken mirror answers anything at all."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+        with pytest.raises(UserError) as refused:
+            fetch_model(model(REPO, "a" * 40), home)
+        server.shutdown()
+    assert REPO in str(refused.value) and "\n" not in str(refused.value)

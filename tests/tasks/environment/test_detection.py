@@ -107,7 +107,15 @@ def test_processes_that_may_not_be_listed_leave_the_card(machine: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("chosen", "indices"),
-    [("1", [1]), ("1,0", [1, 0]), ("GPU-111", [1]), ("0,7,1", [0]), ("-1", [])],
+    [
+        ("1", [1]),
+        ("1,0", [1, 0]),
+        ("GPU-111", [1]),
+        ("0,7,1", [0]),
+        ("-1", []),
+        ("", []),
+        ("NoDevFiles", []),
+    ],
 )
 def test_visible_devices_choose_and_order_the_cards(
     machine: pytest.MonkeyPatch, chosen: str, indices: list[int]
@@ -131,3 +139,10 @@ def test_corex_cards_are_found_where_there_are_no_nvidia_ones(machine: pytest.Mo
     found = detect()
     assert found.vendor == "iluvatar"
     assert len(found.cards) == 4
+
+
+@pytest.mark.parametrize("chosen", ["MIG-aaaa-bbbb", "MIG-GPU-000/7/0", "mig-1"])
+def test_a_slice_of_a_card_is_called_by_its_name(machine: pytest.MonkeyPatch, chosen: str) -> None:
+    machine.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    found = detect()
+    assert not found.cards and any(chosen in line and "MIG" in line for line in found.troubles)

@@ -121,3 +121,33 @@ def test_every_configured_model_adds_up(name: str) -> None:
     size = linear + 2 * (shape.embedding_parameters + shape.vision_parameters)
     if model.size_gb >= 1:
         assert size / 1e9 == pytest.approx(model.size_gb, rel=0.12)
+
+
+PARAMS: dict[str, Any] = {
+    "n_layers": 4, "dim": 64, "hidden_dim": 128, "n_heads": 4, "vocab_size": 100,
+    "vision_encoder": {"hidden_size": 32, "image_size": 64, "patch_size": 16, "intermediate_size": 64,
+                       "num_hidden_layers": 2},
+}  # fmt: skip
+ODD: list[Any] = ["x", None, [], {}, -1.5, 10**400, True, "", 0]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize("key", [*PARAMS, "head_dim", "n_kv_heads", "max_position_embeddings"])
+def test_a_value_of_any_kind_in_a_models_files_is_no_traceback(
+    tmp_path: Path, key: str, value: Any
+) -> None:
+    (tmp_path / "params.json").write_text(json.dumps(PARAMS | {key: value}))
+    try:
+        model_shape(None, tmp_path)
+    except UserError as error:
+        assert "params.json" in str(error) and len(str(error)) < 400
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize("key", [*QWEN, "text_config", "quantization_config"])
+def test_nor_is_one_in_hugging_faces_config(tmp_path: Path, key: str, value: Any) -> None:
+    config(tmp_path, QWEN | {key: value})
+    try:
+        model_shape(None, tmp_path)
+    except UserError as error:
+        assert "config.json" in str(error) and len(str(error)) < 400

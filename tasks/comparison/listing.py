@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -163,8 +162,3 @@ def _missing(value: Any) -> bool:
 
 def _metric_columns(run: StoredRun, scores: pd.DataFrame) -> Sequence[str]:
     return [name for name in run.record.metrics if name in scores.columns]
-
-
-def as_json(data: Any) -> str:
-    """JSON for a program: one document, non-ASCII as it is."""
-    return json.dumps(data, ensure_ascii=False, indent=2, default=str)

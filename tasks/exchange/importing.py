@@ -13,7 +13,6 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_model, load_prompt, names
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, ModelConfig
-from pixtrack.flows.rescoring import new_summary
 from pixtrack.tasks.datasets import load_prepared
 from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.datasets.annotations import file_sha256
@@ -24,6 +23,7 @@ from pixtrack.tasks.runs.journal import Journal
 from pixtrack.tasks.scoring.finishing import wanted_metrics, write_scores
 from pixtrack.tasks.scoring.predictions import read_predictions
 from pixtrack.tasks.scoring.scored import score_outputs
+from pixtrack.tasks.scoring.summaries import summarise
 
 UNKNOWN_PROMPT = "imported"
 """The prompt's name where the user does not say which one the predictions were made with."""
@@ -96,7 +96,7 @@ def import_predictions(
         dataset = wanted_metrics(dataset, record, ())  # what `rescore --metric` added stays
         scored = score_outputs(samples, answers, dataset, prompt.postprocess if prompt else ())
         previous = run.read_summary()
-        summary = new_summary(run, record, dataset, samples, answers, scored)
+        summary = summarise(run, record, dataset, samples, answers, scored)
         if previous:
             summary = summary.model_copy(
                 update={"history": previous.history, "mlflow_run_id": previous.mlflow_run_id}

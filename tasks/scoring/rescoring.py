@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pixtrack.configs.errors import UserError
@@ -12,25 +12,20 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, PromptConfig
 from pixtrack.tasks.datasets import load_prepared
 from pixtrack.tasks.datasets.annotation_rows import annotation_samples
-from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.records import Sample
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 from pixtrack.tasks.runs.journal import read_answers
-from pixtrack.tasks.scoring.finishing import (
-    count_failed,
-    past,
-    scores_changed,
-    verdict,
-    versions,
-    wanted_metrics,
-    write_scores,
-)
-from pixtrack.tasks.scoring.scored import ScoredRun, score_outputs
+from pixtrack.tasks.scoring.finishing import wanted_metrics, write_scores
+from pixtrack.tasks.scoring.scored import score_outputs
+from pixtrack.tasks.scoring.summaries import past, scores_changed, summarise, versions
 
 
 def rescore(
     run: RunDirectory, home: Home, metrics: Sequence[str] = (), annotations: Path | None = None
 ) -> tuple[RunSummary, RunSummary]:
     """(summary before, summary now) of a run whose stored answers were scored again.
+
+    A summary that is damaged is made anew from the answers: both are that one.
 
     Uses the metrics that the dataset's configuration names now, those that the run already had,
     and `metrics` besides. Predictions are made anew from the raw output by the run's own prompt.
@@ -39,13 +34,18 @@ def rescore(
     dataset is not prepared any more.
     """
     record, before = run.read_record(), run.read_summary()
-    if record is None or before is None:
+    if record is None or not (run.summary_file.exists() or run.scores_file.exists()):
         raise UserError(f"{run.path}: this run has no scores yet: finish it with `pixtrack eval`")
     dataset = wanted_metrics(load_dataset(record.dataset), record, metrics)
     samples = samples_of(run, record, dataset, home, annotations)
     answers = read_answers(run.journal_file)
     scored = score_outputs(samples, answers, dataset, _steps(run, dataset))
-    if not scores_changed(before, scored):
+    if before is None:
+        made = summarise(run, record, dataset, samples, answers, scored)
+        write_scores(run, scored)
+        run.write_summary(made)
+        return made, made
+    if not scores_changed(before, dataset, scored):
         return before, before
     now = before.model_copy(
         update={
@@ -54,7 +54,7 @@ def rescore(
             "states": scored.states,
             "figures": scored.figures,
             "headline": dataset.headline,
-            "metric_versions": versions(scored),
+            "metric_versions": versions(dataset, scored),
             "history": [*before.history, past(before, "pixtrack rescore")],
         }
     )
@@ -108,35 +108,3 @@ def _steps(run: RunDirectory, dataset: DatasetConfig) -> Sequence[str]:
     if not prompt:
         return ()
     return PromptConfig.model_validate(prompt).for_dataset(dataset.name).postprocess
-
-
-def new_summary(
-    run: RunDirectory,
-    record: RunRecord,
-    dataset: DatasetConfig,
-    samples: Sequence[Sample],
-    answers: Mapping[int, Answer],
-    scored: ScoredRun,
-) -> RunSummary:
-    """The summary of a run that did not ask: counts and scores, no speed."""
-    failed = count_failed(tuple(samples), dict(answers))
-    answered = sum(not answer.failed for answer in answers.values())
-    status, message = verdict(dataset, len(samples), failed, len(samples) - answered - failed)
-    return RunSummary(
-        run_dir=str(run.path),
-        model=record.model,
-        dataset=record.dataset,
-        prompt=record.prompt,
-        n=len(samples),
-        answered=answered,
-        failed=failed,
-        truncated=0,
-        headline=dataset.headline,
-        metrics=scored.metrics,
-        by=scored.by,
-        samples_per_s=None,
-        weights=record.weights,
-        status="failed" if status == "failed" else "completed",
-        message=message,
-        metric_versions=versions(scored),
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,8 @@ from typing import Any
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig, Sampling
-from pixtrack.flows.cli.download_bar import download_bar
-from pixtrack.flows.engines import session_for
-from pixtrack.tasks.download import fetch_model
 from pixtrack.tasks.images import BadImage, inspect_image
+from pixtrack.tasks.inference.starting import session_for
 from pixtrack.tasks.records import Answer, ImageRef, Request, to_json
 from pixtrack.tasks.runs.journal import read_answers
 from pixtrack.tasks.runs.protocol import Job
@@ -68,9 +66,12 @@ def describe(
     sampling: Sampling,
     *,
     each: bool = False,
-    model_dir: Path | None = None,
+    fetch: Callable[[], Path | None],
 ) -> list[Described]:
     """The answers, question by question; with `each`, about every image by itself.
+
+    `fetch` gives the model's files (None for an endpoint); it is called once the images and their
+    number are known to be right.
 
     Raises UserError for images that cannot be shown, more images than the model takes, and an
     engine that does not start.
@@ -86,11 +87,7 @@ def describe(
         Request(index=index, images=group, turns=(question,))
         for index, (group, question) in enumerate((g, q) for g in groups for q in questions)
     ]
-    files = None
-    if model.source.has_files:
-        with download_bar(model.name) as progress:
-            files = fetch_model(model, home, model_dir, progress)
-    answers = _ask(model, files, home, requests, sampling)
+    answers = _ask(model, fetch(), home, requests, sampling)
     return [
         Described(
             images=tuple(Path(image.path).name for image in request.images),

@@ -8,7 +8,6 @@ from typing import Any
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
-from pixtrack.flows.timings import timed
 from pixtrack.tasks.environment import (
     Check,
     MemoryPlan,
@@ -20,6 +19,7 @@ from pixtrack.tasks.environment import (
 from pixtrack.tasks.inference.engines import engine_kind
 from pixtrack.tasks.inference.host.session import EngineSession
 from pixtrack.tasks.runs.protocol import EngineSpec
+from pixtrack.tasks.timings import timed
 
 logger = logging.getLogger("pixtrack")
 

@@ -1,0 +1,1 @@
+"""Other people's results in, and ours out."""

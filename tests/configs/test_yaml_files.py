@@ -1,0 +1,47 @@
+"""YAML that no configuration needs is refused in one line, with its place."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pixtrack.configs.errors import UserError
+from pixtrack.configs.loading import read_yaml
+from pixtrack.configs.schema import PromptConfig
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n"
+    for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title: " + "[" * 50_000, "nested too deeply"),
+        ("title: " + "{a: " * 5_000, "nested too deeply"),
+        ("title:\n" + "".join(" " * n + "a:\n" for n in range(1, 400)), "nested too deeply"),
+        ("title: &a [*a]", "refers to itself"),
+        ("x: &a {b: *a}", "refers to itself"),
+        (BOMB, "use fewer aliases"),
+        ("title: x\ntitle: y", "title: given twice (first in line 1)"),
+        ("? [a, b]\n: x", "cannot be a key"),
+        ("title: 2024-13-45", "not valid YAML"),
+        ("a: !!python/object/apply:os.system [ls]", "not valid YAML"),
+        ("title: " + "9" * 5_000, "not valid YAML"),
+        ("x" * 3_000_000, "too many"),
+        ("- just\n- a list", "expected keys and values"),
+        ("1: 2", "mine.yaml:1: "),
+    ],
+)
+def test_hostile_yaml_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    start = time.monotonic()
+    with pytest.raises(UserError) as refused:
+        read_yaml(path, PromptConfig, name="mine")
+    assert str(path) in str(refused.value) and said in str(refused.value)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+    assert time.monotonic() - start < 5
