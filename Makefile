@@ -28,12 +28,7 @@ endef
 $(foreach name,DATASET MODEL PROMPT LIMIT RUNS STUDY,$(eval $(call literal,$(name))))
 
 export PIXTRACK_HOME ?= $(CURDIR)/data
-# Prefect's own folder, shared by `make eval`'s flow runs and the server that shows them.
-PREFECT_LOCAL := PREFECT_HOME=$${PREFECT_HOME:-$(PIXTRACK_HOME)/prefect} PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
 PREFECT_PORT ?= 4200
-# Prefect's worker looks for work every 10 s; here it is the only one, and somebody waits for it.
-PREFECT_WORKER := PREFECT_WORKER_QUERY_SECONDS=$${PREFECT_WORKER_QUERY_SECONDS:-2}
-PREFECT_API := PREFECT_API_URL=$${PREFECT_API_URL:-http://127.0.0.1:$(PREFECT_PORT)/api}
 
 .PHONY: help setup eval study compare test check lint bench ui ui-all deploy worker lock screenshots clean
 
@@ -95,13 +90,13 @@ ui: setup ## Open MLflow on the runs of this data home
 	@$(BIN)/pixtrack ui $(ARGS)
 
 ui-all: setup ## Open MLflow and Prefect
-	@$(PREFECT_LOCAL) $(BIN)/pixtrack ui --all $(ARGS)
+	@$(BIN)/pixtrack ui --all $(ARGS)
 
 deploy: setup ## Start a Prefect server if none answers; create the work pool and all deployments
-	@$(PREFECT_LOCAL) $(PREFECT_API) BIN=$(BIN) PORT=$(PREFECT_PORT) .ci/deploy
+	@$(BIN)/pixtrack deploy --port $(PREFECT_PORT) $(ARGS)
 
 worker: setup ## Run a worker for the deployments, in the foreground
-	@$(PREFECT_WORKER) $(PREFECT_LOCAL) $(PREFECT_API) exec $(BIN)/prefect worker start --pool pixtrack --type process
+	@exec $(BIN)/pixtrack worker --port $(PREFECT_PORT)
 
 lock: setup ## Resolve the constraints anew (needs uv)
 	@for extra in cpu cuda; do \

@@ -20,7 +20,8 @@ from typing import Any
 from pixtrack.configs.paths import home
 from pixtrack.tasks import tracking
 from pixtrack.tasks.runs.directory import RunDirectory
-from pixtrack.tasks.tracking.server import free_port, serve
+from pixtrack.tasks.servers.launcher import free_port
+from pixtrack.tasks.tracking.server import serve
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 

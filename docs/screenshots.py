@@ -6,6 +6,7 @@ writes docs/images/*.png. Needs Chromium and its driver (Debian: chromium, chrom
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import sys
@@ -20,8 +21,11 @@ from selenium.webdriver.chrome.service import Service
 from pixtrack.configs.paths import home
 from pixtrack.tasks.comparison import resolve_run
 from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.servers.launcher import free_port, running
+from pixtrack.tasks.servers.login import login
+from pixtrack.tasks.servers.prefect_server import prefect_server
 from pixtrack.tasks.tracking import links, tracking_uri
-from pixtrack.tasks.tracking.server import free_port, serve, served
+from pixtrack.tasks.tracking.server import serve
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH, HEIGHT = 1440, 1000
@@ -35,6 +39,9 @@ CLOSE_PANELS = """
 for (const button of document.querySelectorAll('button[aria-label^="Close"]')) button.click();
 """
 """MLflow opens an assistant beside every page, and Prefect advertises: neither is ours to show."""
+
+LOG_IN = "localStorage.setItem('prefect-password', arguments[0])"
+"""Where Prefect's pages keep the login that a person types once."""
 
 
 def browser(profile: str) -> webdriver.Chrome:
@@ -78,14 +85,8 @@ def main() -> None:
         os.environ["PIXTRACK_UI_PORT"] = str(port)
         stack.enter_context(serve(tracking_uri(), port, home().root / "mlflow-ui.log"))
         prefect = free_port(4255)
-        command = [sys.executable, "-m", "prefect", "server", "start"]
-        command += ["--host", "127.0.0.1", "--port", str(prefect)]
-        environment = {**os.environ, "PREFECT_HOME": str(home().prefect)}
-        environment["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-        environment["PREFECT_UI_API_URL"] = f"http://127.0.0.1:{prefect}/api"
-        health = f"http://127.0.0.1:{prefect}/api/health"
         log = home().root / "prefect-ui.log"
-        stack.enter_context(served("Prefect", command, environment, health, log))
+        stack.enter_context(running(prefect_server(home(), prefect, log, pages=True)))
         driver = browser(profile)
         stack.callback(driver.quit)
         page = newest_page(home().comparisons)
@@ -98,6 +99,8 @@ def main() -> None:
         address = f"http://127.0.0.1:{prefect}/runs"
         if record.prefect_flow_run_id:
             address = f"{address}/flow-run/{record.prefect_flow_run_id}"
+        driver.get(address)
+        driver.execute_script(LOG_IN, base64.b64encode(login(home()).encode()).decode())
         picture(driver, address, "prefect-flow-run.png")
 
 

@@ -11,48 +11,21 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 
-from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.tasks.processes import die_with_parent, stop
-
-START_TIMEOUT_SECONDS = 180.0
-"""A first start on a slow disk migrates an empty database: 25 s measured on two busy cores."""
+from pixtrack.tasks.servers.launcher import Launched, free_port
+from pixtrack.tasks.servers.login import CLIENT_VARIABLE, login
+from pixtrack.tasks.servers.prefect_choice import PROFILE_VARIABLE, check, chosen_server
+from pixtrack.tasks.servers.prefect_server import QUIET, api_address, prefect_home, prefect_server
 
 RECORD_TIMEOUT_SECONDS = 15.0
 
-CONNECT_SECONDS = 10.0
-
 logger = logging.getLogger("pixtrack")
-
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_CLI_COLORS": "false",
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
-"""No telemetry unless the user asked for it: each tool reads another variable."""
-
-
-def uses_own_server() -> bool:
-    """Whether no Prefect API is configured, by variable or by the user's profile."""
-    if any(os.environ.get(name) for name in ("PREFECT_API_URL", "PREFECT_PROFILE")):
-        return False
-    chosen = os.environ.get("PREFECT_HOME")
-    profiles = Path(chosen).expanduser() if chosen else Path.home() / ".prefect"
-    profile = profiles / "profiles.toml"
-    return not (profile.exists() and "PREFECT_API_URL" in profile.read_text(errors="ignore"))
 
 
 class LocalPrefect:
@@ -64,9 +37,7 @@ class LocalPrefect:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log = home.prefect / "server.log"
-        self._health = ""
+        self._server: Launched | None = None
 
     def start(self) -> None:
         """Starts the server and points this process's Prefect at it, before prefect is imported.
@@ -76,56 +47,23 @@ class LocalPrefect:
         """
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        if not uses_own_server():
-            _check_users_server()
+        chosen = chosen_server(self._home)
+        if chosen is not None:
+            check(chosen)
+            chosen.set_in(os.environ)
             return
-        self._home.prefect.mkdir(parents=True, exist_ok=True)
-        port = _free_port()
-        os.environ.setdefault("PREFECT_HOME", str(self._home.prefect))
-        api = f"http://127.0.0.1:{port}/api"
-        self._health = f"{api}/health"
-        environment = {**os.environ, "PREFECT_UI_ENABLED": "false"}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "prefect",
-                    "server",
-                    "start",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    str(port),
-                    "--no-ui",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        os.environ["PREFECT_API_URL"] = api
+        port = free_port()
+        log = self._home.prefect / "server.log"
+        self._server = Launched(prefect_server(self._home, port, log, pages=False))
+        os.environ["PREFECT_HOME"] = str(prefect_home(self._home))
+        os.environ["PREFECT_API_URL"] = api_address(port)
+        os.environ[CLIENT_VARIABLE] = login(self._home)
+        os.environ.pop(PROFILE_VARIABLE, None)  # of the user's Prefect home, and this is another
 
     def wait(self) -> None:
         """Blocks until the server answers. Raises UserError, with the log's path, if it does not."""
-        if self._process is None:
-            return
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
-            try:
-                with urllib.request.urlopen(self._health, timeout=2) as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                time.sleep(0.1)
-        raise UserError(
-            f"Prefect's local server did not start: see {self._log}; "
-            "or set PREFECT_API_URL to a server that runs"
-        )
+        if self._server is not None:
+            self._server.wait_until_healthy()
 
     @contextmanager
     def without_heartbeats(self) -> Iterator[None]:
@@ -134,7 +72,7 @@ class LocalPrefect:
         Nobody watches a server that lives as long as the command, and a flow waits up to a second
         for the thread that sends them.
         """
-        if self._process is None:
+        if self._server is None:
             yield
             return
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -144,9 +82,9 @@ class LocalPrefect:
 
     def stop(self, flow_run_id: str | None = None) -> None:
         """Waits until the flow run's task runs are recorded, then ends the server."""
-        if self._process is None:
+        if self._server is None:
             return
-        if self._process.poll() is None and "prefect" in sys.modules:
+        if self._server.process.poll() is None and "prefect" in sys.modules:
             try:
                 _send_what_is_queued()
                 if flow_run_id:
@@ -154,8 +92,8 @@ class LocalPrefect:
                 _send_what_is_queued()
             except Exception as error:  # what was computed matters more than the last records
                 logger.warning("Prefect's server did not take every record: %s", error)
-        stop(self._process, seconds=10)
-        self._process = None
+        self._server.stop(seconds=10)
+        self._server = None
 
     def __enter__(self) -> LocalPrefect:
         self.start()
@@ -168,24 +106,6 @@ class LocalPrefect:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def _check_users_server() -> None:
-    """Raises UserError where nothing answers at PREFECT_API_URL; any HTTP answer will do."""
-    api = os.environ.get("PREFECT_API_URL", "")
-    if not api:
-        return  # a profile's server: Prefect knows its address and its credentials
-    try:
-        with urllib.request.urlopen(f"{api.rstrip('/')}/health", timeout=CONNECT_SECONDS):
-            pass
-    except urllib.error.HTTPError:
-        return
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            f"Prefect's server at PREFECT_API_URL={api} cannot be reached ({reason}): start it "
-            "(make deploy), or unset the variable to use pixtrack's own"
-        ) from None
 
 
 def _send_what_is_queued() -> None:
@@ -213,9 +133,3 @@ def _wait_for_records(flow_run_id: str) -> None:
                 return
             previous = len(runs) if settled else -1
             time.sleep(0.3)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent."""
+"""Child processes that never outlive their parent, and sessions that end as a whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
+
+_LOOK_EVERY_SECONDS = 0.05
 
 
 def die_with_parent() -> None:
@@ -18,12 +21,29 @@ def die_with_parent() -> None:
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 5.0) -> None:
-    """Ends the process and its group: TERM, then KILL."""
+    """Ends a child and its process group: TERM, and KILL after that time."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             break
-        os.killpg(process.pid, sign)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             continue
+
+
+def end_session(pid: int, seconds: float = 5.0) -> None:
+    """Ends the process group of a process that is no child of ours: TERM, and KILL after that time."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(pid, sign)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(_LOOK_EVERY_SECONDS)

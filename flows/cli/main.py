@@ -10,7 +10,7 @@ import typer
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import have_a_home
-from pixtrack.flows.cli import compare, datasets, models, runs, score, study, tokens
+from pixtrack.flows.cli import compare, datasets, deploy, models, runs, score, study, tokens
 from pixtrack.flows.cli import eval as evaluate
 from pixtrack.flows.plain_text import accept_any_text, say, show_warnings
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _area in (evaluate, study, compare, runs, datasets, score, models, tokens):
+for _area in (evaluate, study, compare, runs, datasets, score, models, tokens, deploy):
     _area.register(app)
 
 

@@ -293,9 +293,10 @@ def sync_command(
 
     Example: `pixtrack sync`
     """
+    from pixtrack.configs.addresses import shown
     from pixtrack.configs.paths import home
     from pixtrack.tasks.comparison import resolve_run, stored_runs
-    from pixtrack.tasks.tracking import Synced, check_store, shown_uri, sync, tracking_uri
+    from pixtrack.tasks.tracking import Synced, check_store, sync, tracking_uri
 
     check_store()
     chosen = [resolve_run(one, home()) for one in runs] if runs else stored_runs(home())
@@ -314,7 +315,7 @@ def sync_command(
         print(json_text(counts))
         return
     told_counts = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n) or "no runs"
-    say(f"{shown_uri(tracking_uri())}: {told_counts}")
+    say(f"{shown(tracking_uri())}: {told_counts}")
 
 
 def import_command(

@@ -37,11 +37,13 @@ def ui(
     import contextlib
     import time
 
+    from pixtrack.configs.addresses import openable
     from pixtrack.configs.paths import home
     from pixtrack.flows.session import quiet_terminal
+    from pixtrack.tasks.servers.launcher import free_port
     from pixtrack.tasks.tracking import check_store, tracking_uri
     from pixtrack.tasks.tracking.connection import is_server
-    from pixtrack.tasks.tracking.server import free_port, serve
+    from pixtrack.tasks.tracking.server import serve
 
     quiet_terminal()
     uri = tracking_uri()
@@ -50,7 +52,7 @@ def ui(
         running: list[Popen[bytes]] = []
         check_store(uri)
         if is_server(uri):
-            print(f"MLflow runs at {uri} already (MLFLOW_TRACKING_URI).")
+            print(f"MLflow runs at {openable(uri)} already (MLFLOW_TRACKING_URI).")
         else:
             chosen = free_port(port if port not in UNSAFE_PORTS else 0)
             if chosen != port:
@@ -59,7 +61,8 @@ def ui(
             os.environ["PIXTRACK_UI_PORT"] = str(chosen)
             print("pixtrack: starting MLflow (about 10 s)", file=sys.stderr)
             logs.mkdir(parents=True, exist_ok=True)
-            running.append(servers.enter_context(serve(uri, chosen, logs / "mlflow-ui.log")))
+            launched = servers.enter_context(serve(uri, chosen, logs / "mlflow-ui.log"))
+            running.append(launched.process)
         if everything:
             running += _prefect(servers, prefect_port, logs / "prefect-ui.log")
         _print_links()
@@ -90,26 +93,25 @@ def _print_links() -> None:
 
 def _prefect(servers: ExitStack, port: int, log: Path) -> list[Popen[bytes]]:
     """Prefect's server with its interface, on the database that `pixtrack eval` writes to."""
+    from pixtrack.configs.addresses import openable
     from pixtrack.configs.paths import home
-    from pixtrack.flows.local_prefect import QUIET, uses_own_server
-    from pixtrack.tasks.tracking.server import free_port, served
+    from pixtrack.flows.deploying import how_to_log_in
+    from pixtrack.tasks.servers.launcher import HOST, free_port, running
+    from pixtrack.tasks.servers.prefect_choice import chosen_server
+    from pixtrack.tasks.servers.prefect_server import prefect_server, read_deployed
 
-    if not uses_own_server():
-        where = os.environ.get("PREFECT_API_URL", "the server of your Prefect profile")
-        print(f"Prefect: {where.removesuffix('/api')}")
+    chosen, deployed = chosen_server(home()), read_deployed(home())
+    if chosen or deployed:
+        api = chosen.api if chosen else deployed.api if deployed else ""
+        print(f"Prefect runs at {openable(api.removesuffix('/api'))}/runs already")
+        if deployed and deployed.api == api:
+            print(f"  {how_to_log_in(home())}")
         return []
-    chosen = free_port(port)
-    if chosen != port:
-        print(f"pixtrack: port {port}: it is taken, so {chosen}", file=sys.stderr)
-    command = [sys.executable, "-m", "prefect", "server", "start"]
-    command += ["--host", "127.0.0.1", "--port", str(chosen)]
-    home().prefect.mkdir(parents=True, exist_ok=True)
-    environment = {"PREFECT_HOME": str(home().prefect), **os.environ, **QUIET}
-    environment.pop("PREFECT_UI_ENABLED", None)
-    # The page asks Prefect's default port unless it is told where its server is.
-    environment["PREFECT_UI_API_URL"] = f"http://127.0.0.1:{chosen}/api"
+    free = free_port(port)
+    if free != port:
+        print(f"pixtrack: port {port}: it is taken, so {free}", file=sys.stderr)
     print("pixtrack: starting Prefect (about 15 s)", file=sys.stderr)
-    health = f"http://127.0.0.1:{chosen}/api/health"
-    process = servers.enter_context(served("Prefect", command, environment, health, log))
-    print(f"Prefect: http://127.0.0.1:{chosen}/runs")
-    return [process]
+    launched = servers.enter_context(running(prefect_server(home(), free, log, pages=True)))
+    print(f"Prefect: http://{HOST}:{free}/runs")
+    print(f"  {how_to_log_in(home())}")
+    return [launched.process]

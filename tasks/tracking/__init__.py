@@ -9,7 +9,6 @@ from pixtrack.tasks.tracking.connection import (
     check_store,
     local_uri,
     preload,
-    shown_uri,
     tracking_uri,
 )
 from pixtrack.tasks.tracking.extras import experiments, log_comparison, log_curves
@@ -33,7 +32,6 @@ __all__ = [
     "log_run",
     "preload",
     "reap",
-    "shown_uri",
     "sync",
     "tracking_uri",
 ]

@@ -10,7 +10,6 @@ import fcntl
 import importlib.metadata
 import logging
 import os
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pixtrack.configs.addresses import shown, without_passwords
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home, home
 from pixtrack.tasks.tracking.moved import artifact_root, follow_the_move
@@ -39,12 +39,6 @@ _MLFLOW_ENVIRONMENT = {
 }
 
 _SCHEMES = {"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"}
-
-_SECRET_PARAMETER = re.compile(
-    r"([?&](?:\w*(?:pass|pwd|token|secret)\w*|odbc_connect)=)[^&#]*", re.IGNORECASE
-)
-"""Drivers take a password among the address's parameters too."""
-_LOGIN = re.compile(r"^([^:/@?]*):[^@?]*@")
 
 _STORES_MODULES = {"mlflow", "requests", "urllib3", "sqlalchemy", "sqlite3"}
 """Whose errors are the store's."""
@@ -82,7 +76,7 @@ def check_store(uri: str | None = None) -> str:
     problem = _problem(uri)
     if problem:
         what = "MLflow server" if is_server(uri) else "MLflow store"
-        raise TrackingUnavailable(f"{what} {shown_uri(uri)} {problem}: {_remedy(uri)}")
+        raise TrackingUnavailable(f"{what} {shown(uri)} {problem}: {_remedy(uri)}")
     return uri
 
 
@@ -120,7 +114,7 @@ def _opening_problem(uri: str) -> str:
     except ModuleNotFoundError as error:
         return f"needs the Python package {error.name!r}, which is not installed here"
     except Exception as error:
-        return f"cannot be used: {_first_line(error).replace(uri, shown_uri(uri))}"
+        return f"cannot be used: {_first_line(error, uri)}"
     return ""
 
 
@@ -155,7 +149,7 @@ def _server_problem(uri: str) -> str:
     except httpx.TimeoutException:
         return f"did not answer within {CONNECT_SECONDS:g} s"
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return f"cannot be reached ({error})"
+        return f"cannot be reached ({_first_line(error)})"
     if answer.status_code >= 500:
         return f"answers with an error (HTTP {answer.status_code})"
     return ""
@@ -165,7 +159,7 @@ def still_there(uri: str) -> None:
     """Raises TrackingUnavailable where the store is a server that does not answer any more."""
     problem = _server_problem(uri) if is_server(uri) else ""
     if problem:
-        raise TrackingUnavailable(f"MLflow server {shown_uri(uri)} {problem}")
+        raise TrackingUnavailable(f"MLflow server {shown(uri)} {problem}")
 
 
 def _sqlite_problem(uri: str) -> str:
@@ -263,7 +257,7 @@ def reported(uri: str, what: str) -> Iterator[None]:
         reason = _first_line(error)
         problem = _server_problem(uri) if is_server(uri) else ""
         raise TrackingUnavailable(
-            f"MLflow store {shown_uri(uri)} {problem or f'{what}: {reason}'}"
+            f"MLflow store {shown(uri)} {problem or f'{what}: {reason}'}"
         ) from error
 
 
@@ -272,23 +266,9 @@ def _is_stores_fault(error: BaseException) -> bool:
     return isinstance(error, OSError) or origin in _STORES_MODULES
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
-def shown_uri(uri: str) -> str:
-    """The store's address without its password, in whichever of its usual places that is."""
-    uri = _SECRET_PARAMETER.sub(r"\1***", uri)
-    scheme, separator, rest = uri.partition("://")
-    if not is_server(uri):
-        # SQLAlchemy takes a password that holds slashes.
-        rest = _LOGIN.sub(r"\1:***@", rest)
-    authority, slash, path = rest.partition("/")
-    login, at, host = authority.rpartition("@")
-    if not at:
-        return f"{scheme}{separator}{rest}"
-    user, colon, _ = login.partition(":")
-    return f"{scheme}{separator}{user}{':***' if colon else ''}@{host}{slash}{path}"
+def _first_line(error: BaseException, uri: str = "") -> str:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return without_passwords(line.replace(uri, shown(uri)) if uri else line)[:300]
 
 
 def experiment_id(name: str, uri: str, tags: dict[str, str] | None = None) -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
-from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
+from pixtrack.configs.addresses import shown
+from pixtrack.tasks.owners import owner, owner_is_dead
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import system
 from pixtrack.tasks.tracking.connection import (
@@ -17,7 +14,6 @@ from pixtrack.tasks.tracking.connection import (
     client,
     experiment_id,
     reported,
-    shown_uri,
     tracking_uri,
 )
 from pixtrack.tasks.tracking.content import RUN_TAG, RunContent, params, tags
@@ -36,7 +32,7 @@ _MLFLOW_STATUS = {
 }
 
 OWNER_TAG = "mlflow.pixtrack.owner"
-"""Host, boot, process and its start: enough to tell whether whoever feeds a run still lives."""
+"""The process that feeds a run; see `tasks.owners`."""
 
 _EXPERIMENT_TAGS = {
     # Opens the experiment in the mode that shows runs, in MLflow versions that heed it.
@@ -144,9 +140,9 @@ def _note(content: RunContent, tracked: TrackedRun) -> None:
     if read_tracked(content.run, tracked.uri) != tracked:
         write_tracked(content.run, tracked)
     record = content.run.read_record()
-    shown = shown_uri(tracked.uri)
-    if record and (record.mlflow_run_id, record.mlflow_tracking_uri) != (tracked.run_id, shown):
-        changed = {"mlflow_run_id": tracked.run_id, "mlflow_tracking_uri": shown}
+    shown_uri = shown(tracked.uri)
+    if record and (record.mlflow_run_id, record.mlflow_tracking_uri) != (tracked.run_id, shown_uri):
+        changed = {"mlflow_run_id": tracked.run_id, "mlflow_tracking_uri": shown_uri}
         content.run.write_record(record.model_copy(update=changed))
 
 
@@ -166,36 +162,6 @@ def run_tags(values: dict[str, str]) -> list[Any]:
 
 
 # --- the dead -----------------------------------------------------------------
-
-
-def owner() -> str:
-    """Names this process so that another one can tell later whether it still lives."""
-    started = psutil.Process().create_time()
-    return f"{socket.gethostname()} {_boot_id()} {os.getpid()} {started:.2f}"
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return f"{psutil.boot_time():.0f}"
-
-
-def owner_is_dead(tag: str) -> bool:
-    """Whether the process of that `owner()` has certainly ended; a foreign host's never has."""
-    try:
-        host, boot, pid, started = tag.split()
-        if host != socket.gethostname():
-            return False
-        if boot != _boot_id():
-            return True
-        process = psutil.Process(int(pid))
-        reused = abs(process.create_time() - float(started)) > 1
-        return bool(reused or process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-    except (ValueError, psutil.AccessDenied):
-        return False
 
 
 def interrupted(run: RunDirectory) -> bool:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from pixtrack.configs.addresses import openable, shown
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import views
-from pixtrack.tasks.tracking.connection import is_server, shown_uri, tracking_uri
+from pixtrack.tasks.tracking.connection import is_server, tracking_uri
 
 DEFAULT_PORT = 5000
 """Where `pixtrack ui` serves the local store (PIXTRACK_UI_PORT)."""
@@ -54,21 +55,24 @@ def read_tracked(run: RunDirectory, uri: str | None = None) -> TrackedRun | None
     if uri is None:
         return tracked
     # A password is not kept, so it is not compared either.
-    same = shown_uri(uri) == shown_uri(tracked.uri)
+    same = shown(uri) == shown(tracked.uri)
     return tracked.model_copy(update={"uri": uri}) if same else None
 
 
 def write_tracked(run: RunDirectory, tracked: TrackedRun) -> None:
     """Replaces the note; a password in the store's address is not in it."""
-    kept = tracked.model_copy(update={"uri": shown_uri(tracked.uri)})
+    kept = tracked.model_copy(update={"uri": shown(tracked.uri)})
     write_atomically(tracked_file(run), kept.model_dump_json(indent=2))
 
 
 def ui_address(uri: str | None = None) -> str:
-    """Where the store's web interface is (or, for a database, will be once `pixtrack ui` runs)."""
+    """Where the store's web interface is (or, for a database, will be once `pixtrack ui` runs).
+
+    A login in the store's address is not in it: the browser asks.
+    """
     uri = uri or tracking_uri()
     if is_server(uri):
-        return uri.rstrip("/")
+        return openable(uri)
     return f"http://127.0.0.1:{os.environ.get('PIXTRACK_UI_PORT') or DEFAULT_PORT}"
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pandas as pd
 
+from pixtrack.configs.addresses import shown
 from pixtrack.tasks.tracking.connection import (
     TrackingUnavailable,
     client,
-    shown_uri,
     still_there,
     use_for_traces,
 )
@@ -78,7 +78,7 @@ def log_traces(content: RunContent, images: Path, tracked: TrackedRun, model_id:
             still_there(tracked.uri)
     if missing and len(_have(mlflow, tracked)) < len(wanted):
         raise TrackingUnavailable(
-            f"MLflow store {shown_uri(tracked.uri)} did not keep all traces of the run"
+            f"MLflow store {shown(tracked.uri)} did not keep all traces of the run"
         )
     return len(missing)
 

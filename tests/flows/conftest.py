@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from pixtrack.tasks.servers.launcher import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 
 
 @dataclass
@@ -27,20 +26,18 @@ class Stack:
 
     def prefect(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Runs a prefect command against the server."""
+        return self.pixtrack("prefect", *arguments, timeout=timeout)
+
+    def pixtrack(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Runs a command of ours."""
         return subprocess.run(
-            [str(BIN / "prefect"), *arguments],
+            [sys.executable, "-m", "pixtrack", *arguments],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
             text=True,
             timeout=timeout,
         )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -55,35 +52,26 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`make deploy` and `make worker`, on a free port, with a data home of their own."""
+    """`pixtrack deploy` and `pixtrack worker`, on a free port, with a data home of their own."""
     home = tmp_path_factory.mktemp("stack")
-    port = free_port()
     environment = {
         **os.environ,
         "PIXTRACK_HOME": str(home / "data"),
+        "PREFECT_PORT": str(free_port()),
         "PREFECT_HOME": str(home / "prefect"),
-        "PREFECT_PORT": str(port),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-        "BIN": str(BIN),
-        "PORT": str(port),
-        "PREFECT_WORKER_QUERY_SECONDS": "2",  # as `make worker` sets it
     }
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    subprocess.run(
-        [str(ROOT / ".ci" / "deploy")], cwd=ROOT, env=environment, check=True, timeout=240,
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    server_pid = int((home / "prefect" / "server.pid").read_text())
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
+        environment.pop(name, None)
+    running = Stack(home, environment)
+    done = running.pixtrack("deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
     with (home / "worker.log").open("wb") as log:
         worker = subprocess.Popen(
-            [str(BIN / "prefect"), "worker", "start", "--pool", "pixtrack", "--type", "process"],
+            [sys.executable, "-m", "pixtrack", "worker"],
             cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
-        yield Stack(home, environment)
+        yield running
     finally:
         end_group(worker)
-        os.killpg(server_pid, signal.SIGTERM)
-        time.sleep(0.5)
+        running.pixtrack("deploy", "--stop")

@@ -18,8 +18,8 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from pixtrack.tasks.runs.journal import read_answers
+from pixtrack.tasks.servers.launcher import Server, free_port, running
 from pixtrack.tasks.tracking.lifecycle import reap
-from pixtrack.tasks.tracking.server import free_port, served
 from tests.doubles.endpoint import Endpoint, Reply, completion
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,11 +101,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prefect_server(home: Path) -> Iterator[None]:
     """A real Prefect server, one for the module: a start costs each command five seconds."""
     port = free_port(0)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command = (sys.executable, "-m", "prefect", "server", "start", "--no-ui")
+    command += ("--host", "127.0.0.1", "--port", str(port))
     settings = {**environment(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     api = f"http://127.0.0.1:{port}/api"
-    with served("Prefect", command, settings, f"{api}/health", home / "prefect.log"):
+    with running(Server("Prefect", command, settings, f"{api}/health", home / "prefect.log")):
         SERVER["PREFECT_API_URL"] = api
         yield
         SERVER.clear()

@@ -19,7 +19,7 @@ def test_a_flow_sends_heartbeats_to_a_users_server_and_none_to_our_own(tmp_path:
     usual = get_current_settings().flows.heartbeat_frequency
     with prefect.without_heartbeats():
         assert get_current_settings().flows.heartbeat_frequency == usual is not None
-    prefect._process = SimpleNamespace()
+    prefect._server = SimpleNamespace()
     with prefect.without_heartbeats():
         assert get_current_settings().flows.heartbeat_frequency is None
     assert get_current_settings().flows.heartbeat_frequency == usual

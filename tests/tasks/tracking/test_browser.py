@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from pixtrack.configs.paths import Home
+from pixtrack.tasks.servers.launcher import free_port
 from pixtrack.tasks.tracking import links, log_run
 from pixtrack.tasks.tracking.connection import local_uri
-from pixtrack.tasks.tracking.server import free_port, serve
+from pixtrack.tasks.tracking.server import serve
 from tests.browser import chromium
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run

@@ -10,7 +10,6 @@ from typing import Any
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import begin, end, interrupted, reap, tracking_uri
-from pixtrack.tasks.tracking.lifecycle import owner, owner_is_dead
 from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, tracked_file, write_tracked
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
@@ -64,15 +63,6 @@ def test_reaping_leaves_this_processs_runs_alone(
     assert reap(tracking_uri()) == 0
     assert mlflow.get_run(run_id).info.status == "RUNNING"
     end(run, "cancelled")
-
-
-def test_an_owner_is_dead_only_where_that_is_certain() -> None:
-    host, boot, pid, started = owner().split()
-    assert not owner_is_dead(owner())
-    assert owner_is_dead(f"{host} {boot} {pid} {float(started) - 100}")  # the pid was reused
-    assert owner_is_dead(f"{host} other-boot {pid} {started}")
-    assert not owner_is_dead(f"elsewhere {boot} 1 1.0")
-    assert not owner_is_dead("nonsense")
 
 
 def test_the_machine_is_sampled_while_the_run_is_running(

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from pixtrack.configs.paths import Home
 from pixtrack.flows.cli.main import app
 from pixtrack.tasks import tracking
+from pixtrack.tasks.servers.launcher import HOST, free_port
 from pixtrack.tasks.tracking.connection import client, local_uri
 from pixtrack.tasks.tracking.moved import follow_the_move
-from pixtrack.tasks.tracking.server import HOST, free_port, serve
+from pixtrack.tasks.tracking.server import serve
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 

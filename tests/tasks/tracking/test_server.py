@@ -15,9 +15,10 @@ import pytest
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks import tracking
+from pixtrack.tasks.servers.launcher import free_port
 from pixtrack.tasks.tracking import TrackingUnavailable, traces
 from pixtrack.tasks.tracking.connection import client
-from pixtrack.tasks.tracking.server import free_port, serve
+from pixtrack.tasks.tracking.server import serve
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 
@@ -36,7 +37,7 @@ def server(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
     def start() -> subprocess.Popen[bytes]:
         running = serve(f"sqlite:///{folder}/mlflow.db", PORT, folder / "server.log")
         stacks.append(running)
-        return running.__enter__()
+        return running.__enter__().process
 
     yield start
     for running in stacks:

@@ -1,0 +1,90 @@
+"""Addresses of servers and databases: what of one may be shown, and which are this machine's own.
+
+Whatever is printed, logged, stored or refused shows an address through this module, so that a
+password in one is for the request alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+_SERVERS = {"http", "https", "ws", "wss"}
+
+_SECRET_PARAMETER = re.compile(
+    r"([?&](?:\w*(?:pass|pwd|token|secret)\w*|(?:\w+[_-])?key|apikey|odbc_connect)=)[^&#\s]*",
+    re.IGNORECASE,
+)
+"""Database drivers and gateways take a password among the address's parameters too."""
+
+_DATABASE_LOGIN = re.compile(r"^([^:/@?]*):[^@?]*@")
+"""SQLAlchemy takes a password that holds slashes."""
+
+_LOGIN_IN_TEXT = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@'\"]*):[^\s@'\"]*@", re.IGNORECASE)
+
+
+def shown(address: str) -> str:
+    """The address as anybody may read it: `***` stands for a password, wherever it is in it."""
+    address = _SECRET_PARAMETER.sub(r"\1***", address)
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address
+    if scheme.lower() not in _SERVERS:
+        rest = _DATABASE_LOGIN.sub(r"\1:***@", rest)
+    authority, slash, path = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    if not at:
+        return f"{scheme}{separator}{rest}"
+    user, colon, _ = login.partition(":")
+    if colon:
+        user = f"{user}:***"
+    elif scheme.lower() in _SERVERS:
+        user = "***"  # a token in the user's place
+    return f"{scheme}{separator}{user}@{host}{slash}{path}"
+
+
+def openable(address: str) -> str:
+    """The address for a link in a browser: without user and password, without a slash at the end."""
+    scheme, separator, rest = address.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}".rstrip("/")
+
+
+def without_passwords(text: str) -> str:
+    """A message of somebody else's with `***` for every password in an address that it quotes."""
+    return _SECRET_PARAMETER.sub(r"\1***", _LOGIN_IN_TEXT.sub(r"\1:***@", text))
+
+
+def split_login(address: str) -> tuple[str, str]:
+    """A server's address without its login, and the login as `user:password`, or "".
+
+    Raises ValueError for what is no address.
+    """
+    parts = urlsplit(address)
+    login, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return address, ""
+    user, _, password = login.partition(":")
+    return urlunsplit(parts._replace(netloc=host)), f"{unquote(user)}:{unquote(password)}"
+
+
+def host_of(address: str) -> str:
+    """The host that an address names, in lower case and without brackets; "" where it has none."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether that host name or IP address is this machine's own, reached without a network."""
+    host = host.strip("[]").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback)

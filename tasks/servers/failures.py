@@ -1,0 +1,65 @@
+"""Why a server did not start, read from its log: what can be mended is called by its name."""
+
+from __future__ import annotations
+
+import re
+
+from pixtrack.configs.addresses import without_passwords
+
+_REASONS: tuple[tuple[str, str], ...] = (
+    (
+        r"No space left on device|database or disk is full|Disk quota exceeded",
+        "the disk is full: make room, or set PIXTRACK_HOME to a folder with room",
+    ),
+    (
+        r"address already in use|Errno 98\b|Port \d+ is already in use",
+        "its port is taken: end what listens there, or name another port",
+    ),
+    (
+        r"file is not a database|database disk image is malformed|malformed database schema",
+        "its database is damaged: move the file away, and a new one is made",
+    ),
+    (
+        r"Can't locate revision|Detected out-of-date database schema|version mismatch",
+        "its database was made by another version: install that one, or move the file away",
+    ),
+    (
+        r"readonly database|unable to open database file|Permission denied|Read-only file system",
+        "its folder or database cannot be written",
+    ),
+    (
+        r"ProxyError|proxy\b.*(refused|fail|timed? ?out)",
+        "a proxy stands between: put 127.0.0.1,localhost into NO_PROXY",
+    ),
+    (r"MemoryError|Cannot allocate memory|Killed", "the machine's memory is full"),
+)
+"""What is looked for in the log, and how it is said; the first that is found counts."""
+
+_AN_ERROR = re.compile(
+    r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b.*|^\w*error: ", re.IGNORECASE
+)
+"""A line that a traceback ends with, or that a command says what is wrong in."""
+
+_NO_REASON = re.compile(r"Application startup failed|^Exiting|^Aborted!|^Server stopped!")
+"""What a server says last and that says nothing."""
+
+_WIDTH = 300
+
+
+def why_it_ended(log: str) -> str:
+    """The reason in one line: what can be mended by its name, then the log's last error or line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if not _NO_REASON.search(line)] or lines
+    if not lines:
+        return "it wrote nothing to its log"
+    for pattern, reason in _REASONS:
+        found = [line for line in lines if re.search(pattern, line, re.IGNORECASE)]
+        if found:
+            return f"{reason} ({_shortened(found[-1])})"
+    errors = [line for line in lines if _AN_ERROR.match(line)]
+    return _shortened((errors or lines)[-1])
+
+
+def _shortened(line: str) -> str:
+    line = without_passwords(" ".join(line.split()))
+    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]}…"

@@ -1,0 +1,120 @@
+"""One way to start a server as a child: on the loopback address, healthy or a reason in one line."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.processes import die_with_parent, stop
+from pixtrack.tasks.servers.failures import why_it_ended
+
+HOST = "127.0.0.1"
+
+START_SECONDS = 180.0
+"""A first start on a slow disk makes a database: 25 s measured on two busy cores."""
+
+_LOOK_EVERY_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server is started, and how to see that it has."""
+
+    what: str
+    """Its name in messages: Prefect, MLflow."""
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    health: str
+    """The address that answers 200 once it serves; on the loopback address."""
+    log: Path
+    """Its output is added there."""
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` if nothing listens there, else a port that the system picks."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise UserError(f"no free port on {HOST}")
+
+
+class Launched:
+    """A server that was started: a process in a session of its own."""
+
+    def __init__(self, server: Server, *, outlives_this_process: bool = False) -> None:
+        """Starts it and returns at once. It ends with this process, however that dies, or not."""
+        self.server = server
+        server.log.parent.mkdir(parents=True, exist_ok=True)
+        with server.log.open("ab") as output:
+            self._log_start = output.tell()
+            self.process = subprocess.Popen(
+                server.command,
+                env=dict(server.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=None if outlives_this_process else die_with_parent,
+            )
+
+    def wait_until_healthy(self, seconds: float = START_SECONDS) -> None:
+        """Blocks until it answers. Raises UserError, with the reason and the log's path, if not."""
+        what, log = self.server.what, self.server.log
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise UserError(
+                    f"{what}'s server did not start: {why_it_ended(self.output())}: {log}"
+                )
+            if answers(self.server.health):
+                return
+            time.sleep(_LOOK_EVERY_SECONDS)
+        last = why_it_ended(self.output())
+        raise UserError(f"{what}'s server did not answer within {seconds:g} s ({last}): see {log}")
+
+    def output(self) -> str:
+        """What this start has written to the log."""
+        with self.server.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Ends it and all that it started: TERM, and KILL for what is there after that time."""
+        stop(self.process, seconds)
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Launched]:
+    """The server, healthy when the block begins; it ends with the block, and with this process."""
+    launched = Launched(server)
+    try:
+        launched.wait_until_healthy()
+        yield launched
+    finally:
+        launched.stop()
+
+
+def answers(health: str, seconds: float = 2.0) -> bool:
+    """Whether a server of this machine answers 200 at that address; no proxy is ever asked."""
+    parts = urlsplit(health)
+    connection = http.client.HTTPConnection(parts.hostname or HOST, parts.port, timeout=seconds)
+    try:
+        connection.request("GET", parts.path or "/")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,40 @@
+"""`python -m pixtrack.tasks.servers.prefect_app PORT`: Prefect's server, behind the guard.
+
+The same application that `prefect server start` serves, with three things that it lacks: requests
+from other origins and under other host names are refused, two servers that start at once do not
+both migrate the database, and nothing asks about profiles. Settings come from the environment.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from filelock import FileLock
+
+from pixtrack.tasks.servers.guard import Guard, allowed_hosts
+from pixtrack.tasks.servers.launcher import HOST
+
+
+def main(port: int) -> None:
+    """Serves until a signal ends it."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    migrating = FileLock(settings.home / ".database.lock")
+    uvicorn.run(
+        app=Guard(create_app(final=True), allowed_hosts(), migrating),
+        host=HOST,
+        port=port,
+        timeout_keep_alive=settings.server.api.keepalive_timeout,
+        # A page that still listens for events does not hold up the end.
+        timeout_graceful_shutdown=3,
+        log_level="warning",
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,104 @@
+"""Prefect's server as pixtrack starts it: guarded, with a login, its database in the data home."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pixtrack.configs.addresses import openable
+from pixtrack.configs.paths import Home
+from pixtrack.tasks.files import write_atomically
+from pixtrack.tasks.owners import owner, owner_is_dead
+from pixtrack.tasks.servers.launcher import HOST, Server
+from pixtrack.tasks.servers.login import CLIENT_VARIABLE, SERVER_VARIABLE, login
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_COLORS": "false",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""No telemetry unless the user asked for it: each tool reads another variable."""
+
+_OF_A_CLIENT = ("PREFECT_API_URL", "PREFECT_API_KEY", CLIENT_VARIABLE, "PREFECT_PROFILE")
+"""What tells Prefect which server to talk to is nothing to a server."""
+
+
+def prefect_home(home: Home) -> Path:
+    """Prefect's own folder, with its database: PREFECT_HOME, or the data home's."""
+    chosen = os.environ.get("PREFECT_HOME")
+    return Path(chosen).expanduser() if chosen else home.prefect
+
+
+def api_address(port: int) -> str:
+    """Where the API of a server of ours is that listens at that port."""
+    return f"http://{HOST}:{port}/api"
+
+
+def prefect_server(home: Home, port: int, log: Path, *, pages: bool) -> Server:
+    """How Prefect's server of this data home is started; `pages`: with its web interface.
+
+    Raises UserError where its login cannot be read.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_CLIENT}
+    environment = {
+        **QUIET,
+        **inherited,
+        "PREFECT_HOME": str(prefect_home(home)),
+        SERVER_VARIABLE: login(home),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
+        "PREFECT_UI_ENABLED": "true" if pages else "false",
+        # Relative: the pages talk to where they came from, under whatever port that is forwarded.
+        "PREFECT_UI_API_URL": "/api",
+    }
+    return Server(
+        what="Prefect",
+        command=(sys.executable, "-m", "pixtrack.tasks.servers.prefect_app", str(port)),
+        environment=environment,
+        health=f"{api_address(port)}/health",
+        log=log,
+    )
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The server that `pixtrack deploy` left running, as noted in the data home."""
+
+    api: str
+    pid: int
+    owner: str
+    """Its process, so that another one with its number is not taken for it."""
+
+
+def deployed_file(home: Home) -> Path:
+    """Where the running server is noted."""
+    return home.prefect / "server.json"
+
+
+def note_deployed(home: Home, api: str, pid: int) -> None:
+    """Notes a server that goes on running when this command ends."""
+    record = Deployed(api, pid, owner(pid))
+    write_atomically(deployed_file(home), TypeAdapter(Deployed).dump_json(record).decode())
+
+
+def read_deployed(home: Home) -> Deployed | None:
+    """The server that `pixtrack deploy` started in this data home, if it still runs."""
+    try:
+        record = TypeAdapter(Deployed).validate_json(deployed_file(home).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return None if owner_is_dead(record.owner) else record
+
+
+def login_for(home: Home, api: str) -> str:
+    """The login that goes with that address: that of our own running server, else "".
+
+    To no other address is it ever sent: whoever listens there would have the run of ours.
+    """
+    deployed = read_deployed(home)
+    return login(home) if deployed and openable(deployed.api) == openable(api) else ""
