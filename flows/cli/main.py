@@ -8,11 +8,13 @@ import sys
 
 import typer
 
+from pixtrack.configs.addresses import without_passwords
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import have_a_home
 from pixtrack.flows.cli import compare, datasets, deploy, models, runs, score, study, tokens
 from pixtrack.flows.cli import eval as evaluate
 from pixtrack.flows.plain_text import accept_any_text, say, show_warnings
+from pixtrack.tasks.servers.proxies import keep_loopback_direct
 
 app = typer.Typer(
     name="pixtrack",
@@ -54,6 +56,8 @@ def main() -> None:
     accept_any_text()
     show_warnings()
     have_a_home()
+    for line in keep_loopback_direct():
+        say(f"pixtrack: {line}", err=True)
     try:
         _run()
     finally:
@@ -65,7 +69,7 @@ def _run() -> None:
     try:
         app()
     except UserError as error:
-        say(f"pixtrack: {error}", err=True)
+        say(f"pixtrack: {without_passwords(str(error))}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in _FOR_THE_USER:
