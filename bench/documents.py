@@ -55,11 +55,11 @@ def sample_requests(folder: Path, images: int) -> list[Request]:
     folder.mkdir(parents=True, exist_ok=True)
     requests = []
     for row in rows(images, 2024):
-        assert isinstance(row.image, bytes)
-        digest = hashlib.sha256(row.image).hexdigest()
+        assert isinstance(row.images[0], bytes)
+        digest = hashlib.sha256(row.images[0]).hexdigest()
         path = folder / f"{digest}.png"
         if not path.exists():
-            path.write_bytes(row.image)
+            path.write_bytes(row.images[0])
         with Image.open(path) as image:
             ref = ImageRef(digest, str(path), *image.size)
         requests.append(Request(index=row.index, images=(ref,), turns=(row.question,)))

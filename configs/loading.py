@@ -15,7 +15,6 @@ from pixtrack.configs.schema import (
     DatasetGroup,
     ModelConfig,
     PromptConfig,
-    SampleDataset,
     StudyConfig,
 )
 from pixtrack.configs.yaml_files import parse_yaml
@@ -138,7 +137,7 @@ def load_dataset(name: str) -> DatasetConfig:
     base, _, size = name.rpartition("-")
     if size.isdecimal() and int(size) and base in names(DatasetConfig):
         config = _load(DatasetConfig, base)
-        if isinstance(config.source, SampleDataset):
+        if config.source.kind == "sample":
             source = config.source.model_copy(update={"images": int(size)})
             return config.model_copy(
                 update={"name": name, "source": source, "images": int(size), "questions": 0}
@@ -204,7 +203,7 @@ def sized(name: str, size: int | None) -> str:
     if size is None:
         return name
     config = load_dataset(name)
-    if not isinstance(config.source, SampleDataset):
+    if config.source.kind != "sample":
         raise UserError(
             f"--size: {config.name} is as large as it is; only a generated dataset "
             "(sample) comes in any size; --limit asks the first N questions"

@@ -225,6 +225,11 @@ class HubDataset(Config):
     columns: dict[str, str] = Field(
         description="our field (question, answers, image, question_id, …) to the source's column"
     )
+    image_columns: tuple[str, ...] = Field(
+        (),
+        description="columns of further images, in order (image_2, image_3, …); empty cells none",
+    )
+    optional_images: bool = Field(False, description="rows without an image are asked too")
     where: dict[str, str | int] = Field(
         default_factory=dict, description="keep rows whose column has this value"
     )
@@ -269,8 +274,22 @@ class DatasetConfig(Config):
     title: str
     version: int = Field(1, ge=1, description="raised when preparation changes what is asked")
     source: DatasetSource
-    row_format: Literal["plain", "vqa", "chartqapro", "mmmu", "mathvista"] = Field(
-        "plain", description="how answers are laid out in a row"
+    row_format: str = Field(
+        "plain",
+        description="how questions and answers are laid out: a name in tasks.datasets.formats",
+    )
+    cluster: str = Field(
+        "image",
+        description="what makes questions dependent, as the page calls it: image, document, …; "
+        "its key is the column `cluster`, or else the images themselves",
+    )
+    max_pages: int | None = Field(
+        None, ge=1, description="of a sample with more images, only so many are shown"
+    )
+    pages: Literal["refuse", "first", "even"] = Field(
+        "refuse",
+        description="of a sample with more images than max_pages or the model takes: it is refused, "
+        "the first ones are shown, or ones at even distances",
     )
     metrics: tuple[str, ...] = Field(min_length=1)
     headline: str = Field(description="the metric that stands for the dataset")
@@ -313,6 +332,9 @@ class PromptVariant(Config):
 
     system: str | None = None
     template: str | None = None
+    option_template: str | None = None
+    option_separator: str | None = None
+    options_template: str | None = None
     history_template: str | None = None
     context_template: str | None = None
     max_new_tokens: int | None = Field(None, ge=1)
@@ -329,7 +351,15 @@ class PromptConfig(Config):
     source: str = Field("", description="where this prompt is published")
     version: int = Field(1, ge=1)
     system: str = ""
-    template: str = Field(description="{question} is replaced; {context} by the context, if any")
+    template: str = Field(
+        description="{question} is replaced; {context} by the context, {options} by the options, if "
+        "any; options without {options} follow the question"
+    )
+    option_template: str = Field("{letter}. {option}", description="how an option is put")
+    option_separator: str = Field("\n", description="what stands between two options")
+    options_template: str = Field(
+        "\n{options}", description="what {options} becomes where there are any"
+    )
     history_template: str = Field(
         "{question}", description="the user's text of an earlier turn of a conversation"
     )

@@ -149,7 +149,7 @@ def _open(cell: Cell, shared: _Shared, go_on: bool) -> OpenRun | Exception:
         with timed("prepare dataset"), bar(f"prepare {cell.dataset.name}", "rows") as shown:
             prepared = prepare_dataset(cell.dataset, shared.home, shown.update, shown.downloading)
         engine = engine_facts(cell.model, shared.files)
-        identity = identity_of(cell, shared.model_facts, engine, prepared.digest)
+        identity = identity_of(cell, shared.model_facts, engine, prepared)
         with timed("open run"):
             run = open_the_run(cell, prepared, identity, shared.home)
         try:

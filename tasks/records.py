@@ -19,23 +19,34 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleImage:
+    """One image of a sample: a file in the data home's image store."""
+
+    sha256: str
+    """Of the file's bytes."""
+    path: str
+    """The file, relative to the image store."""
+    width: int
+    """Pixels, after the EXIF orientation is applied."""
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """One question on one image: a row of a prepared dataset's samples.parquet."""
+    """One question on zero to many images: a row of a prepared dataset's samples.parquet."""
 
     index: int
     """0-based row in the source: the sample's id within its dataset."""
     question_id: str
     """The source's own id; not unique everywhere (ChartQA's is always -1)."""
     question: str
+    """`<image n>` in it, in the context or in an option says where image n (from 1) stands; images
+    that no text mentions stand before the text, in their order."""
     answers: tuple[str, ...]
-    """The golds as the metric takes them: accepted spellings, ten annotators' answers, or one."""
-    image: str
-    """sha256 of the image file's bytes, the key of the image group; "" where the image is bad."""
-    image_path: str
-    """The file, relative to the data home's image store."""
-    width: int
-    """Pixels, after the EXIF orientation is applied."""
-    height: int
+    """The golds as the metric takes them: accepted spellings, ten annotators' answers, one, or none
+    where they are not published: such a sample is asked and has no score."""
+    images: tuple[SampleImage, ...] = ()
+    """In their order; () for a question on no image, or where an image is bad."""
     history: tuple[Turn, ...] = ()
     context: str = ""
     """A paragraph that belongs to the question (ChartQAPro); "" where there is none."""
@@ -49,6 +60,39 @@ class Sample:
     """The texts of the options of a multiple-choice question, in the order of their letters."""
     details: tuple[tuple[str, str], ...] = ()
     """What else a metric needs to know of the row, as (name, value): MathVista's precision."""
+    cluster: str = ""
+    """What makes questions dependent, a document's name, say; "": the images that they show."""
+
+    @property
+    def image(self) -> str:
+        """The first image's sha256; "" without one."""
+        return self.images[0].sha256 if self.images else ""
+
+    @property
+    def image_path(self) -> str:
+        """The first image's file, relative to the image store; "" without one."""
+        return self.images[0].path if self.images else ""
+
+    @property
+    def width(self) -> int:
+        """The first image's, in pixels; 0 without one."""
+        return self.images[0].width if self.images else 0
+
+    @property
+    def height(self) -> int:
+        """The first image's, in pixels; 0 without one."""
+        return self.images[0].height if self.images else 0
+
+    @property
+    def cluster_key(self) -> str:
+        """Samples with the same key are dependent: errors are clustered by it.
+
+        Without a cluster of its own, the images; without images, the sample alone.
+        """
+        if self.cluster:
+            return self.cluster
+        shown = [image.sha256 or image.path for image in self.images]
+        return "+".join(shown) if any(shown) else f"row {self.index}"
 
     @property
     def gold(self) -> Gold:
@@ -81,10 +125,23 @@ class Request:
 
     index: int
     images: tuple[ImageRef, ...]
-    """Shown before the first user turn's text, in this order."""
+    """In the order in which they are shown."""
     turns: tuple[str, ...]
     """User, assistant, …, user: the texts with the prompt applied."""
     system: str = ""
+    parts: tuple[tuple[str | None, ...], ...] = ()
+    """For each turn its pieces of text and, as None, the places of the images, which are taken in
+    order; (): all images stand before the first turn's text."""
+    left_out: int = 0
+    """Images of the sample that are not shown, by the dataset's rule for too many pages."""
+
+    @property
+    def layout(self) -> tuple[tuple[str | None, ...], ...]:
+        """`parts`, also where it is left empty."""
+        if self.parts:
+            return self.parts
+        first, *rest = self.turns
+        return ((*(None for _ in self.images), first), *((text,) for text in rest))
 
 
 FinishReason = Literal["stop", "length", "refused", "error"]
@@ -142,6 +199,12 @@ def to_json(record: Any) -> dict[str, Any]:
     return asdict(record)
 
 
+def request_to_json(request: Request) -> dict[str, Any]:
+    """A Request as JSON-ready types, without what is empty in most."""
+    data = asdict(request)
+    return {key: value for key, value in data.items() if value or key not in ("parts", "left_out")}
+
+
 def request_from_json(data: dict[str, Any]) -> Request:
     """The inverse of `to_json` for a Request."""
     return Request(
@@ -149,6 +212,8 @@ def request_from_json(data: dict[str, Any]) -> Request:
         images=tuple(ImageRef(**image) for image in data["images"]),
         turns=tuple(data["turns"]),
         system=data.get("system", ""),
+        parts=tuple(tuple(turn) for turn in data.get("parts", ())),
+        left_out=data.get("left_out", 0),
     )
 
 

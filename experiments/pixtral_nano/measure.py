@@ -14,7 +14,6 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -30,11 +29,11 @@ from experiments.pixtral_nano.train import answers_right
 from pixtrack.configs.loading import load_dataset, load_model, load_prompt
 from pixtrack.configs.schema import ModelConfig, Sampling
 from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.inference.engines import engine_kind
 from pixtrack.tasks.inference.host.process import EngineProcess
-from pixtrack.tasks.records import Answer, Sample, to_json
+from pixtrack.tasks.records import Answer, Sample, SampleImage, to_json
 from pixtrack.tasks.runs.directory import Interval
 from pixtrack.tasks.runs.journal import read_answers
-from pixtrack.tasks.runs.opening import engine_spec
 from pixtrack.tasks.runs.protocol import EngineSpec, Job
 from pixtrack.tasks.runs.requests import build_requests
 from pixtrack.tasks.scoring.scored import ScoredRun, score_samples
@@ -50,7 +49,7 @@ def samples_of(rows: Iterable[RawRow], folder: Path, control: Control = "page") 
     `other` shows the next page of the same layout in the dataset (the last page the first's).
     """
     every = list(rows)
-    files: dict[str, bytes] = {row.image_name: row.image for row in every}  # type: ignore[misc]
+    files = {row.image_names[0]: row.images[0] for row in every}
     shown = dict(files)
     if control == "blank":
         shown = {name: _blank(png) for name, png in files.items()}
@@ -63,7 +62,7 @@ def samples_of(rows: Iterable[RawRow], folder: Path, control: Control = "page") 
                 shown[name] = files[following]
     samples = []
     for row in every:
-        png = shown[row.image_name]
+        png = shown[row.image_names[0]]
         digest = hashlib.sha256(png).hexdigest()
         path = folder / f"{digest}.png"
         if not path.exists():
@@ -76,10 +75,8 @@ def samples_of(rows: Iterable[RawRow], folder: Path, control: Control = "page") 
                 question=row.question,
                 answers=row.answers,
                 # Scores are clustered by the page that the question is about.
-                image=hashlib.sha256(files[row.image_name]).hexdigest(),
-                image_path=path.name,
-                width=width,
-                height=height,
+                cluster=hashlib.sha256(files[row.image_names[0]]).hexdigest(),
+                images=(SampleImage(digest, path.name, width, height),),
                 question_type=row.question_type,
                 answer_type=row.answer_type,
             )
@@ -97,7 +94,7 @@ class Asking:
     """vLLM's engine on one checkpoint, asked several times. A context manager."""
 
     def __init__(self, model: ModelConfig, directory: Path, folder: Path) -> None:
-        spec: EngineSpec = engine_spec(model, directory)
+        spec: EngineSpec = engine_kind(model).spec(model, directory)
         self.folder = folder
         self.process = EngineProcess(spec, folder / "engine.log")
         self._jobs = 0
@@ -116,9 +113,7 @@ class Asking:
         folder = self.folder / str(self._jobs)
         folder.mkdir()
         config = load_prompt(prompt).for_dataset("sample")
-        # An image is known by its own digest to the engine, not by the page it stands for.
-        shown = [replace(sample, image=Path(sample.image_path).stem) for sample in samples]
-        requests = build_requests(shown, config, self.folder)
+        requests = build_requests(samples, config, self.folder)
         lines = [json.dumps(to_json(request)) + "\n" for request in requests]
         (folder / "requests.jsonl").write_text("".join(lines), encoding="utf-8")
         job = Job(

@@ -113,7 +113,6 @@ def prepare_dataset(
     from pixtrack.configs.errors import UserError
     from pixtrack.configs.loading import is_group, load_dataset, load_group, sized
     from pixtrack.configs.paths import home
-    from pixtrack.configs.schema import HubDataset
     from pixtrack.flows.cli import dataset_views, group_views
 
     if is_group(name) and annotations is None and size is None:
@@ -123,7 +122,7 @@ def prepare_dataset(
     if annotations is not None:
         from pixtrack.tasks.datasets.pinned import keep
 
-        if not isinstance(config.source, HubDataset):
+        if config.source.kind != "hub":
             raise UserError(f"dataset {name} is not from the hub: --annotations does not apply")
         keep(config, config.source, home(), annotations)
     dataset_views.prepare_with_bar(config, home())

@@ -156,7 +156,7 @@ def _start_engine(
         facts = engine_facts(config, files)
         if all(
             everything_answered(
-                cell, prepared, identity_of(cell, model_facts, facts, prepared.digest), home
+                cell, prepared, identity_of(cell, model_facts, facts, prepared), home
             )
             for cell, prepared in ready
         ):

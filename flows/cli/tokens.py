@@ -159,7 +159,7 @@ def _count_dataset(
     from pixtrack.tasks.datasets import prepare
     from pixtrack.tasks.environment.memory import plan_for_model
     from pixtrack.tasks.inference.tokens import count_tokens, estimated_seconds
-    from pixtrack.tasks.runs.requests import build_requests
+    from pixtrack.tasks.runs.requests import PageRule, build_requests
 
     config = load_model(model)
     data = load_dataset(dataset)
@@ -167,7 +167,7 @@ def _count_dataset(
     builder, named = _builder(config, model_dir)
     prepared = prepare(data, home())
     samples = prepared.samples[:limit] if limit else prepared.samples
-    requests = build_requests(samples, wording, prepared.images)
+    requests = build_requests(samples, wording, prepared.images, PageRule.of(data, config))
     longest = config.engine.get("max_model_len")
     report = count_tokens(requests, builder, wording.max_new_tokens, longest)
     if report is None:

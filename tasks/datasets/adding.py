@@ -161,7 +161,7 @@ def _format_of(record: Mapping[str, Any], columns: Mapping[str, str]) -> str:
 
 
 def _source_of(config: DatasetConfig) -> AnnotationDataset:
-    assert isinstance(config.source, AnnotationDataset)
+    assert config.source.kind == "annotations"
     return config.source
 
 
@@ -174,7 +174,8 @@ def _check(
     rows = 0
     with ThreadPoolExecutor(2) as pool:
         for batch in source.batches(None):
-            new = {row.image for row in batch.rows if isinstance(row.image, Path)} - known.keys()
+            every = (image for row in batch.rows for image in row.images)
+            new = {image for image in every if isinstance(image, Path)} - known.keys()
             known.update(zip(new, pool.map(_look, new), strict=True))
             problems += _problems(batch.rows, known)
             rows += len(batch.rows)
@@ -186,8 +187,8 @@ def _check(
 def _problems(rows: Sequence[RawRow], known: Mapping[Path, object]) -> list[str]:
     found = []
     for row in rows:
-        image = known[row.image] if isinstance(row.image, Path) else None
-        problem = row_problem(row, image)
+        images = [known[image] for image in row.images if isinstance(image, Path)]
+        problem = row_problem(row, images)
         if problem:
             found.append(f"row {row.index}: {problem}")
     return found

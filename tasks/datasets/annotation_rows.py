@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, HubDataset
-from pixtrack.tasks.datasets.annotations import Record, columns_of, read_records, record_values
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.datasets.annotations import (
+    Record,
+    columns_of,
+    names_of,
+    read_records,
+    record_values,
+)
 from pixtrack.tasks.datasets.fields import REQUIRED_TO_SCORE, to_row
-from pixtrack.tasks.records import Sample
+from pixtrack.tasks.datasets.sources import source_kind
+from pixtrack.tasks.records import Sample, SampleImage
 
 
 def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
@@ -30,7 +37,7 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such annotation file"
         raise UserError(f"{path}: {what}: name the dataset's annotation JSONL")
-    columns = columns_of(_columns(config), config.name)
+    columns = columns_of(source_kind(config).annotation_columns(config), config.name)
     required = REQUIRED_TO_SCORE.get(config.row_format, ("question", "answers"))
     document = _document(path)
     records: Iterator[Record]
@@ -41,8 +48,8 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
     samples = []
     for record in records:
         error = f"{path.name} {place} {record.line}: {record.error}" if record.error else ""
-        name = str(record.values.get("image") or "")
-        row = to_row(config.row_format, record.index, record.values, None, name, error)
+        shown = [str(name) for name in names_of(record.values.get("image"))]
+        row = to_row(config.row_format, record.index, record.values, (), shown, error)
         problem = row.error or ("" if row.answers else "no gold answer")
         if problem and not error:
             problem = f"{path.name} {place} {record.line}: {problem}"
@@ -52,10 +59,7 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
                 question_id=row.question_id,
                 question=row.question,
                 answers=row.answers,
-                image="",
-                image_path=row.image_name,
-                width=0,
-                height=0,
+                images=tuple(SampleImage("", name, 0, 0) for name in row.image_names if name),
                 history=row.history,
                 context=row.context,
                 question_type=row.question_type,
@@ -63,6 +67,7 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
                 flags=row.flags,
                 options=row.options,
                 details=row.details,
+                cluster=row.cluster,
                 error=problem,
             )
         )
@@ -74,20 +79,6 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
             f"(row_format {config.row_format})"
         )
     return samples
-
-
-def _columns(config: DatasetConfig) -> dict[str, str]:
-    """The columns that the dataset's YAML names, where they are those of its annotation file.
-
-    A hub dataset that pins an annotation file has columns of its own there: the default ones.
-    Published files call question and image so; the hub's parquet files often do not.
-    """
-    source = config.source
-    if isinstance(source, AnnotationDataset):
-        return source.columns
-    if isinstance(source, HubDataset) and not source.annotations_file:
-        return {**source.columns, "image": "image", "question": "question"}
-    return {}
 
 
 def _document(path: Path) -> list[Any] | None:

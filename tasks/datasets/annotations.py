@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.errors import UserError
+from pixtrack.configs.paths import config_dir
 from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
 from pixtrack.tasks.datasets.fields import FIELDS, REQUIRED, to_row
-from pixtrack.tasks.datasets.manifest import local
 from pixtrack.tasks.datasets.rows import Batch, RawRow
 from pixtrack.tasks.images import BadImage
 from pixtrack.tasks.records import Sample
@@ -30,6 +30,7 @@ COLUMNS = {
     "options": "options",
     "precision": "precision",
     "unit": "unit",
+    "cluster": "cluster",
 }
 """The keys of the public annotation files; `columns` in the YAML says otherwise."""
 
@@ -96,15 +97,19 @@ class AnnotationSource:
         """Nothing is held."""
 
     def _row(self, record: Record) -> RawRow:
-        name = record.values.get("image")
-        image, error = None, record.error
-        if not error:
+        value = record.values.get("image")
+        names = names_of(value)
+        images, error = [], record.error
+        if not names and value != []:
+            error = error or "image: no file name ([] says that the question is on none)"
+        for name in names if not error else ():
             try:
-                image = find_image(self._folder, name)
+                images.append(find_image(self._folder, name))
             except BadImage as problem:
-                error = f"image {name!r}: {problem}"
+                error = error or f"image {name!r}: {problem}"
         error = f"{self._file.name} line {record.line}: {error}" if error else ""
-        return to_row(self._format, record.index, record.values, image, str(name or ""), error)
+        shown = [str(name)[:200] for name in names]
+        return to_row(self._format, record.index, record.values, images, shown, error)
 
 
 def read_records(
@@ -176,6 +181,18 @@ def columns_of(chosen: dict[str, str], dataset: str) -> dict[str, str]:
     return {**COLUMNS, **chosen}
 
 
+def names_of(value: Any) -> tuple[Any, ...]:
+    """The image names of a record's image field: none, one, or a list of them, in order.
+
+    What is no name (a number, say) stays as it is, for whoever looks for the file to refuse.
+    """
+    if value is None or value == "":
+        return ()
+    values = value if isinstance(value, list | tuple) else (value,)
+    # The datasets library's Image feature names its file as {"path": …}.
+    return tuple(one.get("path", one) if isinstance(one, dict) else one for one in values)
+
+
 def find_image(folder: Path, name: Any) -> Path:
     """The image file of that name in the folder. Raises BadImage for a name that leaves it.
 
@@ -211,8 +228,9 @@ def stamp(source: AnnotationDataset, described: dict[str, Any]) -> str | None:
     if not path.is_file() or not folder.is_dir():
         return recorded
     total = hashlib.sha256(_stat(path))
-    names = {record.values.get("image") for record in read_records(path, COLUMNS | source.columns)}
-    for name in sorted(name for name in names if isinstance(name, str)):
+    records = read_records(path, COLUMNS | source.columns)
+    names = {str(name) for record in records for name in names_of(record.values.get("image"))}
+    for name in sorted(names):
         total.update(_stat(folder / name.replace("\0", "")))
     return total.hexdigest()
 
@@ -223,6 +241,11 @@ def _stat(path: Path) -> bytes:
     except (OSError, ValueError):
         return b"-"
     return f"{status.st_size} {status.st_mtime_ns}\n".encode()
+
+
+def local(path: str) -> Path:
+    """A path of a dataset's YAML, absolute: relative ones start at the YAML's folder."""
+    return (config_dir() / "datasets" / Path(path).expanduser()).absolute()
 
 
 def file_sha256(path: Path) -> str:

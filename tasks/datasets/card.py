@@ -9,9 +9,10 @@ from typing import Any
 
 from pixtrack.configs.loading import load_all
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import DatasetConfig, HubDataset, PromptConfig
+from pixtrack.configs.schema import DatasetConfig, PromptConfig
 from pixtrack.tasks.datasets.manifest import folder, read_manifest
 from pixtrack.tasks.datasets.preparation import load_prepared
+from pixtrack.tasks.datasets.sources import source_kind
 from pixtrack.tasks.records import Sample
 
 
@@ -44,10 +45,7 @@ def card(config: DatasetConfig, home: Home) -> dict[str, Any]:
 
 def address(config: DatasetConfig) -> str:
     """Where the dataset comes from, in a few words."""
-    source = config.source
-    if isinstance(source, HubDataset):
-        return f"hub: {source.repo} @ {source.revision[:12]}"
-    return f"{source.kind}: {getattr(source, 'qa_file', '') or 'drawn by code'}"
+    return source_kind(config).address(config)
 
 
 def _prompt(prompt: PromptConfig, config: DatasetConfig) -> dict[str, Any]:
@@ -73,10 +71,11 @@ def _prepared(config: DatasetConfig, home: Home) -> dict[str, Any] | None:
         return None
     samples = ready.samples
     asked = [sample for sample in samples if not sample.error]
-    groups = Counter(sample.image for sample in asked)
-    sizes = sorted(
-        {s.image: (s.width, s.height) for s in asked}.values(), key=lambda wh: wh[0] * wh[1]
+    groups = Counter(
+        image for sample in asked for image in {image.sha256 for image in sample.images}
     )
+    shown = {i.sha256: (i.width, i.height) for sample in asked for i in sample.images}
+    sizes = sorted(shown.values(), key=lambda wh: wh[0] * wh[1])
     return {
         "digest": ready.digest,
         "gold_digest": manifest.gold_digest,
@@ -90,11 +89,16 @@ def _prepared(config: DatasetConfig, home: Home) -> dict[str, Any] | None:
         "failures": [sample.error for sample in samples if sample.error][:10],
         "images": len(groups),
         "image_bytes": manifest.image_bytes,
-        "questions_an_image": _spread(sorted(groups.values())),
+        "questions_an_image": _spread(sorted(groups.values())) if groups else None,
         "questions_on_a_shared_image": sum(n for n in groups.values() if n > 1),
-        "smallest_image": list(sizes[0]),
-        "median_image": list(sizes[len(sizes) // 2]),
-        "largest_image": list(sizes[-1]),
+        "smallest_image": list(sizes[0]) if sizes else None,
+        "median_image": list(sizes[len(sizes) // 2]) if sizes else None,
+        "largest_image": list(sizes[-1]) if sizes else None,
+        "images_a_question": _spread(sorted(len(sample.images) for sample in asked)),
+        "cluster": config.cluster,
+        "clusters": len({sample.cluster_key for sample in asked}),
+        "with_options": sum(bool(sample.options) for sample in samples),
+        "without_gold": sum(not sample.answers for sample in asked),
         "with_history": sum(bool(sample.history) for sample in samples),
         "with_context": sum(bool(sample.context) for sample in samples),
         "golds_a_question": _spread(sorted(len(sample.answers) for sample in asked)),

@@ -149,16 +149,17 @@ class HubSource:
         """Rows behind the first `skip` of the file, with the number of rows read so far."""
         columns = self._source.columns
         known = file.schema_arrow.names
-        for key, column in [*columns.items(), *((f"where {c}", c) for c in self._source.where)]:
+        named = [*columns.items(), *(("image_columns", c) for c in self._source.image_columns)]
+        for key, column in [*named, *((f"where {c}", c) for c in self._source.where)]:
             if column not in known:
-                place = f"source.columns.{key}" if key in columns else "source.where"
+                place = _place_of(key, columns)
                 raise UserError(
                     f"{self._source.repo} at {self.identity['revision'][:12]}: {name}: no column"
                     f" {column!r} ({place} of dataset {self._config.name}); it has"
                     f" {', '.join(known)}"
                 )
-        image = columns["image"]
-        text = sorted({*columns.values(), *self._source.where} - {image})
+        shown = [*filter(None, [columns.get("image", "")]), *self._source.image_columns]
+        text = sorted({*columns.values(), *self._source.where} - {*shown})
         wanted = self._wanted()
         begin = 0
         for group in range(file.num_row_groups):
@@ -175,22 +176,26 @@ class HubSource:
                 continue
             row = 0
             for images in file.iter_batches(
-                batch_size=_batch_rows(file, group, image),
+                batch_size=_batch_rows(file, group, shown),
                 row_groups=[group],
-                columns=[image],
+                columns=shown,
                 use_threads=False,
             ):
-                column, rows = images.column(0), []
-                for i in range(len(column)):
+                columns_here, rows = [images.column(one) for one in shown], []
+                for i in range(images.num_rows):
                     if kept[row]:
                         record, error = records[row]
                         where = f"{name} row {first + row}"
-                        rows.append(self._row(next_index, record, error, column[i], where))
+                        rows.append(
+                            self._row(
+                                next_index, record, error, [c[i] for c in columns_here], where
+                            )
+                        )
                         next_index += 1
                     row += 1
                 if rows:
                     yield tuple(rows), first + row
-                    del rows, column, images
+                    del rows, columns_here, images
             pa.default_memory_pool().release_unused()
 
     def _wanted(self) -> set[str] | None:
@@ -206,23 +211,44 @@ class HubSource:
         return wanted is None or str(record[self._source.columns["question_id"]]) in wanted
 
     def _row(
-        self, index: int, record: Mapping[str, Any], error: str, cell: pa.Scalar, where: str
+        self,
+        index: int,
+        record: Mapping[str, Any],
+        error: str,
+        cells: Sequence[pa.Scalar],
+        where: str,
     ) -> RawRow:
         values = {
             field: record.get(column)
             for field, column in self._source.columns.items()
             if field != "image"
         }
-        data = cell.as_py()
-        image_name = where
-        if isinstance(data, Mapping):  # the datasets library's Image feature
-            image_name = f"{data.get('path') or 'image'} ({where})"
-            data = data.get("bytes")
-        if data is not None and not isinstance(data, bytes):
-            error, data = error or f"{where}: the image is {type(data).__name__}, not bytes", None
-        if data is None:
+        images, names = [], []
+        for cell in cells:
+            for data in _listed(cell.as_py()):
+                name = where
+                if isinstance(data, Mapping):  # the datasets library's Image feature
+                    name = f"{data.get('path') or 'image'} ({where})"
+                    data = data.get("bytes")
+                if isinstance(data, bytes):
+                    images.append(data)
+                    names.append(name)
+                elif data is not None:
+                    found = type(data).__name__
+                    error = error or f"{where}: the image is {found}, not bytes"
+        if not images and not self._source.optional_images:
             error = error or f"{where}: there is no image"
-        return to_row(self._config.row_format, index, values, data, image_name, error)
+        return to_row(self._config.row_format, index, values, images, names, error)
+
+
+def _place_of(key: str, columns: Mapping[str, str]) -> str:
+    if key in columns:
+        return f"source.columns.{key}"
+    return "source.where" if key.startswith("where ") else f"source.{key}"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _records(table: pa.Table) -> list[tuple[dict[str, Any], str]]:
@@ -239,13 +265,13 @@ def _records(table: pa.Table) -> list[tuple[dict[str, Any], str]]:
         return found
 
 
-def _batch_rows(file: pq.ParquetFile, group: int, image: str) -> int:
-    """How many images of that row group fit into a batch, by their mean size."""
+def _batch_rows(file: pq.ParquetFile, group: int, shown: Sequence[str]) -> int:
+    """How many rows of that group fit into a batch, by the mean size of their images."""
     meta = file.metadata.row_group(group)
     size = sum(
         meta.column(i).total_uncompressed_size
         for i in range(meta.num_columns)
-        if meta.column(i).path_in_schema.partition(".")[0] == image
+        if meta.column(i).path_in_schema.partition(".")[0] in shown
     )
     return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(1, size / max(1, meta.num_rows)))))
 

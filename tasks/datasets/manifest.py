@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pixtrack.configs.paths import Home, config_dir
-from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, SampleDataset
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.datasets.sources import source_kind
 
 FORMAT = 1
 """Raised when the same source and configuration are prepared into different samples."""
@@ -41,27 +42,12 @@ class Manifest(BaseModel):
 
 def settings(config: DatasetConfig) -> dict[str, Any]:
     """The part of a dataset's configuration that decides its samples."""
-    source = config.source
-    described = source.model_dump(mode="json")
-    if isinstance(source, SampleDataset):
-        from pixtrack.tasks.datasets.sample import GENERATOR_VERSION
-
-        described["generator_version"] = GENERATOR_VERSION
-    if isinstance(source, AnnotationDataset):
-        described.update(
-            qa_file=str(local(source.qa_file)), img_folder=str(local(source.img_folder))
-        )
     return {
         "format": FORMAT,
         "version": config.version,
         "row_format": config.row_format,
-        "source": described,
+        "source": source_kind(config).settings(config),
     }
-
-
-def local(path: str) -> Path:
-    """A path of a dataset's YAML, absolute: relative ones start at the YAML's folder."""
-    return (config_dir() / "datasets" / Path(path).expanduser()).absolute()
 
 
 def folder(home: Home, name: str) -> Path:

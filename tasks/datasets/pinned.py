@@ -90,9 +90,8 @@ def annotation_rows(config: DatasetConfig, file: Path) -> list[RawRow]:
             config.row_format,
             record.index,
             record.values,
-            None,
-            str(record.values.get("image") or ""),
-            record.error,
+            image_names=(str(record.values.get("image") or ""),),
+            error=record.error,
         )
         for record in read_records(file, COLUMNS)
     ]

@@ -29,17 +29,17 @@ from pixtrack.tasks.datasets.checks import row_problem
 from pixtrack.tasks.datasets.image_store import ImageStore, StoredImage
 from pixtrack.tasks.datasets.manifest import Manifest, folder, read_manifest, settings
 from pixtrack.tasks.datasets.preparation_journal import Progress
-from pixtrack.tasks.datasets.rows import BytesCallback, RawRow, Source
+from pixtrack.tasks.datasets.rows import BytesCallback, RawImage, RawRow, Source
 from pixtrack.tasks.datasets.samples_file import (
     gold_digest,
     question_digest,
     read_samples,
     write_samples,
 )
-from pixtrack.tasks.datasets.sources import input_stamp, open_source
+from pixtrack.tasks.datasets.sources import source_kind
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.images import BadImage
-from pixtrack.tasks.records import PreparedDataset, Sample
+from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def load_prepared(config: DatasetConfig, home: Home) -> PreparedDataset | None:
     manifest = read_manifest(directory)
     if manifest is None or manifest.settings != settings(config):
         return None
-    if manifest.source.get("stamp") != input_stamp(config, manifest.source):
+    if manifest.source.get("stamp") != source_kind(config).stamp(config, manifest.source):
         return None
     try:
         samples, sizes = read_samples(directory / "samples.parquet")
@@ -92,7 +92,7 @@ def prepare(
     """The dataset, prepared if it is not yet; `progress` hears of every batch, `on_bytes` of what
     is being fetched (from another thread).
 
-    A row that cannot be asked (bad image, no gold, damaged line) is kept with its error. Raises
+    A row that cannot be asked (bad image, damaged line) is kept with its error. Raises
     UserError where the source cannot be reached or read, or where no row at all can be asked.
     """
     ready = load_prepared(config, home)
@@ -137,10 +137,11 @@ def _prepare(
 ) -> None:
     started = time.monotonic()
     directory = folder(home, config.name)
-    source = open_source(config, home, on_bytes)
+    source = source_kind(config).open(config, home, on_bytes)
     try:
         work = Progress(
-            directory / ".work", {"settings": settings(config), "source": source.identity}
+            directory / ".work",
+            {"settings": settings(config), "source": source.identity, "rows": 2},
         )
         with work:
             if not _stored(home.images, work.sizes):
@@ -163,8 +164,9 @@ def _take_rows(
         progress(len(work.samples))
         for batch in source.batches(work.cursor):
             images = _store_images(batch.rows, store, by_path, pool)
-            samples = [_sample(row, image) for row, image in zip(batch.rows, images, strict=True)]
-            sizes = {i.path: i.bytes for i in images if isinstance(i, StoredImage)}
+            samples = [_sample(row, shown) for row, shown in zip(batch.rows, images, strict=True)]
+            stored = (image for shown in images for image in shown)
+            sizes = {image.path: image.bytes for image in stored if isinstance(image, StoredImage)}
             work.add(samples, sizes, batch.cursor, batch.notes)
             progress(len(work.samples))
 
@@ -174,39 +176,37 @@ def _store_images(
     store: ImageStore,
     by_path: dict[Path, StoredImage | str],
     pool: ThreadPoolExecutor,
-) -> list[StoredImage | str | None]:
-    """For each row its stored image, or why it is bad, or None where the row has none."""
+) -> list[list[StoredImage | str]]:
+    """For each row its stored images in order, or why one is bad."""
 
-    def add(image: bytes | Path) -> StoredImage | str:
+    def add(image: RawImage) -> StoredImage | str:
         try:
             return store.add(image)
         except BadImage as error:
             return str(error)
 
-    new = {row.image for row in rows if isinstance(row.image, Path)} - by_path.keys()
+    every = [image for row in rows for image in row.images]
+    new = {image for image in every if isinstance(image, Path)} - by_path.keys()
     by_path.update(zip(new, pool.map(add, new), strict=True))
-    loose = iter(list(pool.map(add, [r.image for r in rows if isinstance(r.image, bytes)])))
-    stored: list[StoredImage | str | None] = []
-    for row in rows:
-        if isinstance(row.image, Path):
-            stored.append(by_path[row.image])
-        else:
-            stored.append(None if row.image is None else next(loose))
-    return stored
+    loose = iter(list(pool.map(add, [image for image in every if isinstance(image, bytes)])))
+    return [
+        [by_path[image] if isinstance(image, Path) else next(loose) for image in row.images]
+        for row in rows
+    ]
 
 
-def _sample(row: RawRow, image: StoredImage | str | None) -> Sample:
-    problem = row_problem(row, image)
-    good = image if isinstance(image, StoredImage) else StoredImage("", "", 0, 0, 0)
+def _sample(row: RawRow, images: Sequence[StoredImage | str]) -> Sample:
+    problem = row_problem(row, images)
     return Sample(
         index=row.index,
         question_id=row.question_id,
         question=row.question,
         answers=row.answers,
-        image=good.sha256,
-        image_path=good.path,
-        width=good.width,
-        height=good.height,
+        images=tuple(
+            SampleImage(image.sha256, image.path, image.width, image.height)
+            for image in images
+            if isinstance(image, StoredImage)
+        ),
         history=row.history,
         context=row.context,
         question_type=row.question_type,
@@ -214,6 +214,7 @@ def _sample(row: RawRow, image: StoredImage | str | None) -> Sample:
         flags=row.flags,
         options=row.options,
         details=row.details,
+        cluster=row.cluster,
         error=f"row {row.index}: {problem}" if problem else "",
     )
 
@@ -229,14 +230,19 @@ def _finish(
         raise UserError(f"dataset {config.name}: {what or 'its source has no rows'}")
     write_samples(directory / "samples.parquet", samples, work.sizes)
     ids = Counter(sample.question_id for sample in samples if sample.question_id)
-    notes = {**work.notes, **found, "duplicate_question_ids": sum(ids.values()) - len(ids)}
+    notes = {
+        **work.notes,
+        **found,
+        "duplicate_question_ids": sum(ids.values()) - len(ids),
+        "without_gold": sum(not sample.answers for sample in samples if not sample.error),
+    }
     manifest = Manifest(
         name=config.name,
         digest=question_digest(samples),
         gold_digest=gold_digest(samples),
         samples=len(samples),
         failed=len(failed),
-        images=len({sample.image for sample in samples if sample.image}),
+        images=len({image.sha256 for sample in samples for image in sample.images}),
         image_bytes=sum(work.sizes.values()),
         settings=settings(config),
         source=source.identity,

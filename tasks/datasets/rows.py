@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from pixtrack.tasks.records import Sample, Turn
 
+RawImage = bytes | Path
+"""An image file's bytes as they came, or its path."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
@@ -18,10 +21,10 @@ class RawRow:
     question_id: str
     question: str
     answers: tuple[str, ...]
-    image: bytes | Path | None
-    """The image file's bytes as they came, or its path; None where the row has none."""
-    image_name: str = ""
-    """What the source calls the image, for messages."""
+    images: tuple[RawImage, ...] = ()
+    """Each image file's bytes as they came, or its path, in order."""
+    image_names: tuple[str, ...] = ()
+    """What the source calls each image, for messages."""
     history: tuple[Turn, ...] = ()
     context: str = ""
     question_type: str = ""
@@ -30,6 +33,8 @@ class RawRow:
     error: str = ""
     options: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
+    cluster: str = ""
+    """What makes questions dependent; "": the images."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,18 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pixtrack.tasks.records import Sample, Turn
+from pixtrack.tasks.records import Sample, SampleImage, Turn
+
+_IMAGE = pa.struct(
+    [("sha256", pa.string()), ("path", pa.string()), ("width", pa.int32()), ("height", pa.int32())]
+)
 
 SCHEMA = pa.schema(
     [
@@ -20,10 +25,7 @@ SCHEMA = pa.schema(
         pa.field("question_id", pa.string(), nullable=False),
         pa.field("question", pa.string(), nullable=False),
         pa.field("answers", pa.list_(pa.string()), nullable=False),
-        pa.field("image", pa.string(), nullable=False),
-        pa.field("image_path", pa.string(), nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
+        pa.field("images", pa.list_(_IMAGE), nullable=False),
         pa.field(
             "history",
             pa.list_(pa.struct([("question", pa.string()), ("answer", pa.string())])),
@@ -34,18 +36,26 @@ SCHEMA = pa.schema(
         pa.field("answer_type", pa.string(), nullable=False),
         pa.field("flags", pa.list_(pa.string()), nullable=False),
         pa.field("error", pa.string(), nullable=False),
+        pa.field("options", pa.list_(pa.string()), nullable=False),
+        pa.field(
+            "details",
+            pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())])),
+            nullable=False,
+        ),
+        pa.field("cluster", pa.string(), nullable=False),
     ]
 )
 """One row a sample, sorted by index; the columns are the fields of records.Sample."""
 
-# The size of the image file tells a later run whether the store still holds it whole.
-_ON_DISK = SCHEMA.append(pa.field("image_bytes", pa.int64(), nullable=False))
+# The size of each image file tells a later run whether the store still holds it whole.
+_ON_DISK = SCHEMA.append(pa.field("image_bytes", pa.list_(pa.int64()), nullable=False))
 
 
 def write_samples(path: Path, samples: Sequence[Sample], sizes: Mapping[str, int]) -> None:
     """Replaces the file, whole or not at all. `sizes`: image path to its file's bytes."""
     rows = [
-        {**to_row(sample), "image_bytes": sizes.get(sample.image_path, 0)} for sample in samples
+        {**to_row(sample), "image_bytes": [sizes.get(image.path, 0) for image in sample.images]}
+        for sample in samples
     ]
     table = pa.Table.from_pylist(rows, schema=_ON_DISK)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -56,25 +66,49 @@ def write_samples(path: Path, samples: Sequence[Sample], sizes: Mapping[str, int
 def read_samples(path: Path) -> tuple[tuple[Sample, ...], dict[str, int]]:
     """All samples in order, and the size in bytes of each image file by its path.
 
-    Raises OSError or pyarrow.ArrowException for a file that is not there or not whole.
+    Files of before samples had several images are read too. Raises OSError or
+    pyarrow.ArrowException for a file that is not there or not whole.
     """
-    columns = pq.read_table(path, schema=_ON_DISK).to_pydict()
-    sizes = dict(zip(columns["image_path"], columns.pop("image_bytes"), strict=True))
-    sizes.pop("", None)
-    names = SCHEMA.names
-    samples = tuple(
-        from_row(dict(zip(names, values, strict=True)))
-        for values in zip(*(columns[name] for name in names), strict=True)
-    )
-    return samples, sizes
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    if "images" not in table.column_names:
+        rows = [_of_one_image(row) for row in rows]
+    sizes: dict[str, int] = {}
+    for row in rows:
+        shown = row.pop("image_bytes")
+        sizes.update(zip((image["path"] for image in row["images"]), shown, strict=True))
+    try:
+        return tuple(from_row(row) for row in rows), sizes
+    except (KeyError, TypeError) as error:
+        raise pa.ArrowInvalid(f"{path}: not a table of samples ({error!r})") from None
+
+
+def _of_one_image(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as it was written when each sample had one image, or none where that was bad."""
+    if "image" not in row or "image_bytes" not in row:
+        raise pa.ArrowInvalid("not a table of samples")
+    image = {
+        "sha256": row.pop("image"),
+        "path": row.pop("image_path"),
+        "width": row.pop("width"),
+        "height": row.pop("height"),
+    }
+    size = row.pop("image_bytes")
+    whole = bool(image["sha256"])
+    return {**row, "images": [image] if whole else [], "image_bytes": [size] if whole else []}
 
 
 def to_row(sample: Sample) -> dict[str, Any]:
     """A sample as plain types."""
-    row: dict[str, Any] = {name: getattr(sample, name) for name in SCHEMA.names}
-    row["answers"], row["flags"] = list(sample.answers), list(sample.flags)
-    row["history"] = [{"question": t.question, "answer": t.answer} for t in sample.history]
-    return row
+    return {
+        **{name: getattr(sample, name) for name in SCHEMA.names},
+        "answers": list(sample.answers),
+        "flags": list(sample.flags),
+        "options": list(sample.options),
+        "images": [asdict(image) for image in sample.images],
+        "history": [asdict(turn) for turn in sample.history],
+        "details": [{"name": name, "value": value} for name, value in sample.details],
+    }
 
 
 def from_row(row: dict[str, Any]) -> Sample:
@@ -84,7 +118,10 @@ def from_row(row: dict[str, Any]) -> Sample:
             **row,
             "answers": tuple(row["answers"]),
             "flags": tuple(row["flags"]),
-            "history": tuple(Turn(t["question"], t["answer"]) for t in row["history"]),
+            "options": tuple(row.get("options", ())),
+            "images": tuple(SampleImage(**image) for image in row["images"]),
+            "history": tuple(Turn(**turn) for turn in row["history"]),
+            "details": tuple((one["name"], one["value"]) for one in row.get("details", ())),
         }
     )
 
@@ -93,8 +130,8 @@ def question_digest(samples: Iterable[Sample]) -> str:
     """sha256 over everything of a dataset that can change a model's answers, and nothing else.
 
     Covered, for each sample in order: its index, the question, the earlier turns with their gold
-    answers, the context, the image (its content hash, which stands for its size too) and whether
-    it can be asked at all. Not covered: where image files lie and what they are called, the
+    answers, the context, the images (their content hashes, which stand for their sizes too), the
+    options, and whether it can be asked at all. Not covered: where image files lie and what they are called, the
     dataset's name and source, question ids, reasons of failures, and what only scoring reads
     (golds, types, flags: see `gold_digest`), so the same questions on the same images have the
     same digest from any source, and mended golds need scoring again, not asking again.
@@ -105,17 +142,23 @@ def question_digest(samples: Iterable[Sample]) -> str:
             sample.question,
             [[turn.question, turn.answer] for turn in sample.history],
             sample.context,
-            sample.image,
+            # As it was when each sample had one image, so that old datasets keep their digest.
+            sample.image if len(sample.images) < 2 else [i.sha256 for i in sample.images],
             bool(sample.error),
+            *([list(sample.options)] if sample.options else []),
         ]
         for sample in samples
     )
 
 
 def gold_digest(samples: Iterable[Sample]) -> str:
-    """sha256 over what only scoring reads: index, golds, question type, answer type, flags."""
+    """sha256 over what only scoring reads: index, golds, types, flags, details and cluster."""
     return _digest(
-        [s.index, list(s.answers), s.question_type, s.answer_type, list(s.flags)] for s in samples
+        [
+            *(s.index, list(s.answers), s.question_type, s.answer_type, list(s.flags)),
+            *([[list(one) for one in s.details], s.cluster] if s.details or s.cluster else []),
+        ]
+        for s in samples
     )
 
 

@@ -14,7 +14,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig, Sampling
 from pixtrack.tasks.images import BadImage, inspect_image
 from pixtrack.tasks.inference.starting import session_for
-from pixtrack.tasks.records import Answer, ImageRef, Request, to_json
+from pixtrack.tasks.records import Answer, ImageRef, Request, request_to_json
 from pixtrack.tasks.runs.journal import read_answers
 from pixtrack.tasks.runs.protocol import Job
 from pixtrack.tasks.scratch import scratch_folder
@@ -124,7 +124,7 @@ def _ask(
 ) -> dict[int, Answer]:
     """Request index to answer. The requests and the journal are of this call alone."""
     with scratch_folder("describe") as folder:
-        lines = [json.dumps(to_json(r), ensure_ascii=False) for r in requests]
+        lines = [json.dumps(request_to_json(r), ensure_ascii=False) for r in requests]
         asked = folder / "requests.jsonl"
         asked.write_text("\n".join(lines) + "\n", encoding="utf-8")
         job = Job(

@@ -24,7 +24,7 @@ from pixtrack.configs.schema import (
     Sampling,
 )
 from pixtrack.tasks.files import write_atomically
-from pixtrack.tasks.records import Answer, PreparedDataset, Request, Sample, to_json
+from pixtrack.tasks.records import Answer, PreparedDataset, Request, Sample, request_to_json
 from pixtrack.tasks.runs.directory import (
     RunDirectory,
     RunRecord,
@@ -37,7 +37,7 @@ from pixtrack.tasks.runs.invocations import account_for_killed
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.parts import fold, read_with_parts
 from pixtrack.tasks.runs.protocol import Job
-from pixtrack.tasks.runs.requests import build_requests
+from pixtrack.tasks.runs.requests import PageRule, build_requests
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,17 @@ class OpenRun:
 
 
 def identity_of(
-    cell: Cell, model_identity: dict[str, Any], engine: dict[str, Any], dataset_digest: str
+    cell: Cell, model_identity: dict[str, Any], engine: dict[str, Any], prepared: PreparedDataset
 ) -> dict[str, Any]:
     """Everything that can change an answer, as plain JSON: what the fingerprint is made of.
 
     `model_identity`: a digest of the files, or the endpoint. `engine`: name, version, platform
     and those of its options that can change an answer. The post-processing is left out: it is
-    applied to stored output, at any time.
+    applied to stored output, at any time. How options are put, and which pages are shown, is in it
+    only where there are any, so that runs of before there were keep their fingerprint.
     """
     prompt = cell.prompt
-    return {
+    identity: dict[str, Any] = {
         "model": model_identity,
         "engine": engine,
         "prompt": {
@@ -111,8 +112,20 @@ def identity_of(
             "context_template": prompt.context_template,
         },
         "sampling": cell.sampling.model_dump(mode="json"),
-        "dataset": dataset_digest,
+        "dataset": prepared.digest,
     }
+    if any(sample.options for sample in prepared.samples):
+        identity["prompt"] = {
+            **identity["prompt"],
+            "option_template": prompt.option_template,
+            "option_separator": prompt.option_separator,
+            "options_template": prompt.options_template,
+        }
+    rule = PageRule.of(cell.dataset, cell.model)
+    most = max((len(sample.images) for sample in prepared.samples), default=0)
+    if len(rule.shown(most)) < most:
+        identity["pages"] = {"choice": rule.choice, "most": rule.most}
+    return identity
 
 
 def open_run(
@@ -151,8 +164,10 @@ def _open_held(
     print_ = fingerprint(identity)
     fold(directory.journal_file, print_)
     samples = cell.samples(prepared)
-    requests = tuple(build_requests(samples, cell.prompt, prepared.images))
-    lines = "".join(json.dumps(to_json(r), ensure_ascii=False) + "\n" for r in requests)
+    requests = tuple(
+        build_requests(samples, cell.prompt, prepared.images, PageRule.of(cell.dataset, cell.model))
+    )
+    lines = "".join(json.dumps(request_to_json(r), ensure_ascii=False) + "\n" for r in requests)
     write_atomically(directory.requests_file, lines)
     config = {
         "model": cell.model.model_dump(mode="json"),

@@ -4,28 +4,63 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
+from typing import Literal
 
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.schema import PromptConfig
+from pixtrack.configs.schema import DatasetConfig, ModelConfig, PromptConfig
 from pixtrack.tasks.records import ImageRef, Request, Sample, request_from_json
 
-_PLACEHOLDER = re.compile(r"\{(question|context)\}")
+_PLACEHOLDER = re.compile(r"\{(question|context|options)\}")
+_OPTION = re.compile(r"\{(letter|option)\}")
+_MARK = re.compile(r"<image (\d{1,4})>")
 
 
-def build_requests(samples: Iterable[Sample], prompt: PromptConfig, images: Path) -> list[Request]:
+@dataclass(frozen=True)
+class PageRule:
+    """What becomes of a sample with many images: the dataset's rule and the model's limit."""
+
+    choice: Literal["refuse", "first", "even"] = "refuse"
+    most: int | None = None
+    """Images that are shown at most; None: all."""
+
+    @classmethod
+    def of(cls, dataset: DatasetConfig, model: ModelConfig) -> PageRule:
+        """The dataset's rule; where it chooses pages, the model's own limit counts too."""
+        if dataset.pages == "refuse":
+            return cls()
+        limits = [model.max_images, *([dataset.max_pages] if dataset.max_pages else [])]
+        return cls(dataset.pages, min(limits))
+
+    def shown(self, count: int) -> list[int]:
+        """Which of so many images are shown: their numbers from 0, in order."""
+        if self.choice == "refuse" or self.most is None or count <= self.most:
+            return list(range(count))
+        if self.choice == "first":
+            return list(range(self.most))
+        # The first and the last are among them.
+        steps = max(1, self.most - 1)
+        return sorted({round(n * (count - 1) / steps) for n in range(self.most)})
+
+
+def build_requests(
+    samples: Iterable[Sample], prompt: PromptConfig, images: Path, pages: PageRule | None = None
+) -> list[Request]:
     """One request a sample, in the samples' order; samples with an error get none.
 
-    `prompt` is already `for_dataset(name)`; `images` is the image store that `image_path` is
-    relative to.
+    `prompt` is already `for_dataset(name)`; `images` is the image store that the images' paths are
+    relative to; `pages` says what becomes of samples with many images. Raises UserError for a
+    template without {question}.
     """
     if "{question}" not in prompt.template:
         raise UserError(
             f"prompt {prompt.name!r}: template: has no {{question}}; add it where the question goes"
         )
-    store = images.resolve()
-    return [_request(sample, prompt, store) for sample in samples if not sample.error]
+    store, rule = images.resolve(), pages or PageRule()
+    return [_request(sample, prompt, store, rule) for sample in samples if not sample.error]
 
 
 def read_requests(path: Path) -> list[Request]:
@@ -37,23 +72,83 @@ def read_requests(path: Path) -> list[Request]:
         raise UserError(f"{path}: the run's requests cannot be read ({error})") from error
 
 
-def _request(sample: Sample, prompt: PromptConfig, store: Path) -> Request:
+def _request(sample: Sample, prompt: PromptConfig, store: Path, pages: PageRule) -> Request:
     turns: list[str] = []
     for turn in sample.history:
         # The context belongs to the question that is asked; earlier turns go without it.
-        turns += [fill(prompt.history_template, turn.question, ""), turn.answer]
-    context = fill(prompt.context_template, "", sample.context) if sample.context else ""
-    turns.append(fill(prompt.template, sample.question, context))
-    image = ImageRef(
-        sha256=sample.image,
-        path=str(store / sample.image_path),
-        width=sample.width,
-        height=sample.height,
+        turns += [fill(prompt.history_template, question=turn.question), turn.answer]
+    context = fill(prompt.context_template, context=sample.context) if sample.context else ""
+    options = options_text(prompt, sample.options)
+    template = prompt.template
+    if options and "{options}" not in template:
+        template = template.replace("{question}", "{question}{options}", 1)
+    turns.append(fill(template, question=sample.question, context=context, options=options))
+    kept = pages.shown(len(sample.images))
+    parts, order = place_images(turns, kept)
+    shown = [sample.images[number] for number in order]
+    return Request(
+        index=sample.index,
+        images=tuple(
+            ImageRef(image.sha256, str(store / image.path), image.width, image.height)
+            for image in shown
+        ),
+        turns=tuple(turns),
+        system=prompt.system,
+        parts=parts,
+        left_out=len(sample.images) - len(kept),
     )
-    return Request(index=sample.index, images=(image,), turns=tuple(turns), system=prompt.system)
 
 
-def fill(template: str, question: str, context: str) -> str:
+def options_text(prompt: PromptConfig, options: Sequence[str]) -> str:
+    """The options as the prompt puts them; "" where there are none."""
+    if not options:
+        return ""
+    lines = []
+    for letter, text in zip(letters(len(options)), options, strict=True):
+        values = {"letter": letter, "option": text}
+        lines.append(_OPTION.sub(lambda found, v=values: v[found[1]], prompt.option_template))  # type: ignore[misc]
+    joined = prompt.option_separator.join(lines)
+    return fill(prompt.options_template, options=joined)
+
+
+def letters(count: int) -> list[str]:
+    """A, B, …, Z, AA, AB, …: the letters of so many options."""
+    return [
+        (ascii_uppercase[number // 26 - 1] if number >= 26 else "") + ascii_uppercase[number % 26]
+        for number in range(count)
+    ]
+
+
+def place_images(
+    turns: Sequence[str], kept: Sequence[int]
+) -> tuple[tuple[tuple[str | None, ...], ...], list[int]]:
+    """(`Request.parts`, the numbers of the images in the order in which they are shown).
+
+    `kept` are the images that are shown, numbered from 0. An image stands where a user's turn
+    mentions it first (`<image 1>` is image 0); mentioned again, and mentioned where it is not
+    shown, the mark stays text. Those that nobody mentions stand before the first turn's text.
+    """
+    shown = set(kept)
+    found: list[list[str | None]] = []
+    order: list[int] = []
+    for number, text in enumerate(turns):
+        pieces: list[str | None] = []
+        start = 0
+        for mark in _MARK.finditer(text) if number % 2 == 0 else ():
+            image = int(mark[1]) - 1
+            if image in shown and image not in order:
+                order.append(image)
+                pieces += [text[start : mark.start()], None]
+                start = mark.end()
+        pieces.append(text[start:])
+        found.append([piece for piece in pieces if piece != ""] or [""])
+    if not order:
+        return (), list(kept)
+    first = [number for number in kept if number not in order]
+    found[0] = [*(None for _ in first), *found[0]]
+    return tuple(tuple(turn) for turn in found), [*first, *order]
+
+
+def fill(template: str, **values: str) -> str:
     """The template with its placeholders replaced once: text that holds braces stays as it is."""
-    values = {"question": question, "context": context}
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
+    return _PLACEHOLDER.sub(lambda match: values.get(match[1], ""), template)

@@ -10,10 +10,11 @@ from typing import Any
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_prompt
 from pixtrack.configs.paths import home
-from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, HubDataset, PromptConfig
+from pixtrack.configs.schema import DatasetConfig, PromptConfig
 from pixtrack.tasks.datasets import load_prepared
 from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.datasets.sources import source_kind
 from pixtrack.tasks.records import Answer, Sample
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.runs.journal import read_answers, read_fingerprint
@@ -76,7 +77,7 @@ def _samples(
     """The dataset's samples, and where they come from."""
     if annotations is not None:
         samples = annotation_samples(annotations, config)
-        sha256, pinned = file_sha256(annotations), _pinned(config)
+        sha256, pinned = file_sha256(annotations), source_kind(config).pinned_annotations(config)
         return samples, {
             "file": str(annotations),
             "sha256": sha256,
@@ -89,13 +90,6 @@ def _samples(
             f"--annotations FILE, or run `pixtrack datasets prepare {config.name}`"
         )
     return prepared.samples, {"prepared": str(prepared.directory), "digest": prepared.digest}
-
-
-def _pinned(config: DatasetConfig) -> str:
-    """The sha256 that the dataset's YAML pins for its annotation file; "" where it pins none."""
-    if isinstance(config.source, HubDataset):
-        return config.source.annotations_sha256
-    return config.source.sha256 if isinstance(config.source, AnnotationDataset) else ""
 
 
 def _journal(predictions: Path) -> Path | None:

@@ -95,7 +95,7 @@ def score_outputs(
             }
         )
     table = _table(rows, tuple(dataset.metrics))
-    codes = image_codes(table)
+    codes = cluster_codes(table)
     return ScoredRun(
         table=table,
         metrics={
@@ -121,7 +121,7 @@ class _Applied:
         """(score, state) of an answer; (None, "") where the metric leaves the row out."""
         text = answer.text if self._metric.reads_output else prediction
         gold = sample.gold
-        score = self._function(text, gold)
+        score = self._function(text, gold) if gold.answers else None
         if score is None:
             return None, ""
         self.scored += 1
@@ -146,8 +146,14 @@ def _counted(
     return counted
 
 
-def image_codes(table: pd.DataFrame) -> NDArray[np.intp]:
-    """A number from 0 for each row's image: by content hash, else by file, else the row alone."""
+def cluster_codes(table: pd.DataFrame) -> NDArray[np.intp]:
+    """A number from 0 for each row's cluster: rows with the same one are dependent.
+
+    Tables of before samples had a cluster: by the image's content hash, else its file, else the
+    row alone.
+    """
+    if "cluster" in table.columns:
+        return pd.factorize(table["cluster"])[0]
     alone = "row " + table["index"].astype(str)
     key = table["image"].where(table["image"] != "", table["image_path"])
     codes, _ = pd.factorize(key.where(key != "", alone))
@@ -160,10 +166,13 @@ def _asked(sample: Sample) -> dict[str, object]:
         "question_id": sample.question_id,
         "image": sample.image,
         "image_path": sample.image_path,
+        "images": [image.path for image in sample.images],
+        "cluster": sample.cluster_key,
         "width": sample.width,
         "height": sample.height,
         "question": sample.question,
         "answers": list(sample.answers),
+        "options": list(sample.options),
         "question_type": sample.question_type,
         "answer_type": sample.answer_type,
     }
@@ -205,4 +214,4 @@ def _table(rows: Sequence[Mapping[str, object]], metrics: Sequence[str]) -> pd.D
     )
 
 
-_EMPTY = Sample(0, "", "", (), "", "", 0, 0)
+_EMPTY = Sample(0, "", "", ())

@@ -14,7 +14,7 @@ import pixtrack.flows.steps as module
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_model, load_prompt
 from pixtrack.configs.paths import Home
-from pixtrack.tasks.records import PreparedDataset, Sample
+from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord
 from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
 from pixtrack.tasks.tracking import TrackingUnavailable
@@ -70,7 +70,7 @@ class FakeEngine:
 def cell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cell:
     """A cell of one question, with everything around its engine replaced."""
     dataset, prompt = load_dataset("sample"), load_prompt("plain").for_dataset("sample")
-    sample = Sample(0, "0", "How much?", ("42",), "0", "0.png", 100, 100)
+    sample = Sample(0, "0", "How much?", ("42",), (SampleImage("0", "0.png", 100, 100),))
     prepared = PreparedDataset("sample", tmp_path, tmp_path, "d" * 64, (sample,), {})
     monkeypatch.setattr(module, "check_environment", lambda *_: [])
     monkeypatch.setattr(module, "report_before_start", lambda _model: None)

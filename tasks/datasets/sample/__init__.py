@@ -38,8 +38,8 @@ def rows(images: int, seed: int) -> Iterator[RawRow]:
                 question_id=f"{seed}-{index}-{number}",
                 question=question.text,
                 answers=question.answers,
-                image=png.getvalue(),
-                image_name=name,
+                images=(png.getvalue(),),
+                image_names=(name,),
                 question_type=question.kind,
                 answer_type=question.answer_type,
             )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixtrack.tasks.files import write_atomically
-from pixtrack.tasks.records import Request, to_json
+from pixtrack.tasks.records import Request, request_to_json
 from pixtrack.tasks.runs.image_groups import group_by_image
 from pixtrack.tasks.runs.parts import part_path
 from pixtrack.tasks.runs.protocol import Job
@@ -44,7 +44,7 @@ def split_job(job: Job, unanswered: Sequence[Request], number: int, started: str
     jobs = []
     for part, requests in enumerate(deal(unanswered, number)):
         path = part_path(Path(job.requests_path), part)
-        lines = "".join(json.dumps(to_json(r), ensure_ascii=False) + "\n" for r in requests)
+        lines = "".join(json.dumps(request_to_json(r), ensure_ascii=False) + "\n" for r in requests)
         write_atomically(path, lines)
         journal = part_path(Path(job.journal_path), part)
         changed = {"requests_path": str(path), "journal_path": str(journal), "started": started}

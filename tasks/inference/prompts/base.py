@@ -22,6 +22,16 @@ class Draft:
     token_ids: tuple[int, ...] | None = None
     """The prompt's ids with one id per image, not yet expanded to the image's tokens."""
     text: str | None = None
+    places: tuple[tuple[int, int], ...] = ()
+    """Of each image, in order: where its one id stands in `token_ids`, and its tokens in the prompt."""
+
+
+def image_places(
+    ids: Sequence[int], image_id: int, counts: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """`Draft.places` of a prompt in which `image_id` stands for each image, in order."""
+    found = [place for place, token in enumerate(ids) if token == image_id]
+    return tuple(zip(found, counts, strict=False))
 
 
 class PromptBuilder(Protocol):

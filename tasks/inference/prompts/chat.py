@@ -1,4 +1,4 @@
-"""Prompts of OpenAI-compatible endpoints: chat messages, the images first in the first user turn."""
+"""Prompts of OpenAI-compatible endpoints: chat messages with the images in their places."""
 
 from __future__ import annotations
 
@@ -62,13 +62,16 @@ def chat_messages(request: Request, image_part: Any) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     if request.system:
         messages.append({"role": "system", "content": request.system})
-    for number, text in enumerate(request.turns):
+    images = iter(request.images)
+    for number, parts in enumerate(request.layout):
         role = "assistant" if number % 2 else "user"
-        if number == 0 and request.images:
-            parts = [image_part(image) for image in request.images]
-            messages.append({"role": role, "content": [*parts, {"type": "text", "text": text}]})
-        else:
-            messages.append({"role": role, "content": text})
+        content: Any = request.turns[number]
+        if None in parts:
+            content = [
+                image_part(next(images)) if part is None else {"type": "text", "text": part}
+                for part in parts
+            ]
+        messages.append({"role": role, "content": content})
     return messages
 
 

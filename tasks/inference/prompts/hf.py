@@ -13,7 +13,7 @@ from typing import Any
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.engines.base import EnginePrompt, RequestRefused
-from pixtrack.tasks.inference.prompts.base import Draft
+from pixtrack.tasks.inference.prompts.base import Draft, image_places
 from pixtrack.tasks.records import Request
 
 
@@ -61,12 +61,17 @@ class HfPrompts:
         with self._lock:
             text = self._render(self._conversation(request))
             ids = tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-            image_tokens = self._image_tokens(request)
+            counts = self._image_tokens(request)
         if ids.count(self.image_id) != len(request.images):
             raise RequestRefused(f"the text holds the model's image placeholder {self.image_token}")
-        length = None if image_tokens is None else len(ids) - len(request.images) + image_tokens
+        if counts is None:
+            return Draft(request=request, prompt_tokens=None, image_tokens=0, token_ids=ids)
         return Draft(
-            request=request, prompt_tokens=length, image_tokens=image_tokens or 0, token_ids=ids
+            request=request,
+            prompt_tokens=len(ids) - len(counts) + sum(counts),
+            image_tokens=sum(counts),
+            token_ids=ids,
+            places=image_places(ids, self.image_id, counts),
         )
 
     def prompt(self, draft: Draft, images: Sequence[Any]) -> EnginePrompt:
@@ -82,35 +87,40 @@ class HfPrompts:
         """The prompt as text, with special tokens by name."""
         return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=False))
 
-    def _image_tokens(self, request: Request) -> int | None:
+    def _image_tokens(self, request: Request) -> list[int] | None:
+        """The prompt tokens of each image; None where the processor cannot tell."""
         if not request.images:
-            return 0
+            return []
         count = getattr(self._processor, "_get_num_multimodal_tokens", None)
         if count is None:
             return None
         sizes = [(image.height, image.width) for image in request.images]
         try:
-            return sum(int(tokens) for tokens in count(image_sizes=sizes)["num_image_tokens"])
+            return [int(tokens) for tokens in count(image_sizes=sizes)["num_image_tokens"]]
         except ValueError as error:  # Qwen2.5-VL refuses aspect ratios over 200
             raise RequestRefused(f"the model's processor refuses the image: {error}") from error
 
     def _conversation(self, request: Request) -> list[dict[str, Any]]:
         """As vLLM's chat path hands conversations to templates: contents as lists of parts, or, for
-        templates that take strings only, with the placeholders on lines of their own before the text.
+        templates that take strings only, with the placeholders on lines of their own.
         """
         conversation: list[dict[str, Any]] = []
         if request.system:
-            conversation.append({"role": "system", "content": self._content(request.system, 0)})
-        for number, text in enumerate(request.turns):
-            images = len(request.images) if number == 0 else 0
+            content = self._content((request.system,))
+            conversation.append({"role": "system", "content": content})
+        for number, parts in enumerate(request.layout):
             role = "assistant" if number % 2 else "user"
-            conversation.append({"role": role, "content": self._content(text, images)})
+            conversation.append({"role": role, "content": self._content(parts)})
         return conversation
 
-    def _content(self, text: str, images: int) -> Any:
+    def _content(self, parts: Sequence[str | None]) -> Any:
+        """One turn; None stands for an image."""
         if self._lists:
-            return [*({"type": "image"} for _ in range(images)), {"type": "text", "text": text}]
-        return "\n".join([*[self.image_token] * images, text])
+            return [
+                {"type": "image"} if part is None else {"type": "text", "text": part}
+                for part in parts
+            ]
+        return "\n".join(self.image_token if part is None else part for part in parts)
 
     def _render(self, conversation: list[dict[str, Any]]) -> str:
         rendered = self._tokenizer.apply_chat_template(

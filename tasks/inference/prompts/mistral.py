@@ -16,7 +16,7 @@ from typing import Any
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.engines.base import EnginePrompt, RequestRefused
-from pixtrack.tasks.inference.prompts.base import Draft
+from pixtrack.tasks.inference.prompts.base import Draft, image_places
 from pixtrack.tasks.records import ImageRef, Request
 
 
@@ -85,12 +85,13 @@ class MistralPrompts:
                 "raise max_images in the model's file"
             )
         ids = tuple(self._encode(request))
-        image_tokens = sum(self.image_tokens(image) for image in request.images)
+        counts = [self.image_tokens(image) for image in request.images]
         return Draft(
             request=request,
-            prompt_tokens=len(ids) - len(request.images) + image_tokens,
-            image_tokens=image_tokens,
+            prompt_tokens=len(ids) - len(counts) + sum(counts),
+            image_tokens=sum(counts),
             token_ids=ids,
+            places=image_places(ids, self.end_id, counts),
         )
 
     def prompt(self, draft: Draft, images: Sequence[Any]) -> EnginePrompt:
@@ -134,12 +135,16 @@ class MistralPrompts:
         messages: list[Any] = []
         if request.system:
             messages.append(SystemMessage(content=request.system))
-        for number, text in enumerate(request.turns):
+        for number, parts in enumerate(request.layout):
+            text = request.turns[number]
             if number % 2:
                 messages.append(AssistantMessage(content=text))
-            elif number == 0 and request.images:
-                chunks: list[Any] = [ImageChunk(image=self._one_pixel) for _ in request.images]
-                messages.append(UserMessage(content=[*chunks, TextChunk(text=text)]))
+            elif None in parts:
+                chunks: list[Any] = [
+                    ImageChunk(image=self._one_pixel) if part is None else TextChunk(text=part)
+                    for part in parts
+                ]
+                messages.append(UserMessage(content=chunks))
             else:
                 messages.append(UserMessage(content=text))
         try:

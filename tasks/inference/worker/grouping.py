@@ -50,9 +50,12 @@ def plan_group(drafts: Sequence[Draft], max_tokens: int, capabilities: Capabilit
     own = [_blocks(min(length + max_tokens, longest) - shared, block) for length in lengths]
     whole = _blocks(shared, block) + sum(own)
     quarter = capabilities.kv_cache_tokens // 4
+    whole_cache = int(capabilities.kv_cache_tokens * KV_CACHE_SHARE)
     if whole <= quarter:
         return GroupPlan(shared, whole, len(drafts))
-    width = max(1, min(len(own), (quarter - shared) // max(own)))
+    # A document of many pages may take more than a quarter by itself: then it goes with few others.
+    room = quarter - shared if shared + max(own) <= quarter else whole_cache - shared
+    width = max(1, min(len(own), room // max(own)))
     return GroupPlan(shared, shared + width * max(own), width)
 
 
@@ -61,17 +64,14 @@ def shared_prefix(drafts: Sequence[Draft]) -> int:
     if len(drafts) < 2:
         return 0
     ids = [draft.token_ids for draft in drafts if draft.token_ids is not None]
-    images = min(draft.image_tokens for draft in drafts)
     if len(ids) < len(drafts):
-        return images
+        return min(draft.image_tokens for draft in drafts)
     alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*ids, strict=False)))
-    # One id stands for each image; the images are at the beginning, within what is alike.
-    placeholders = len(drafts[0].request.images)
-    if alike < placeholders:
-        return 0
+    # One id stands for each image; those within what is alike are the same images in the same order.
+    images = [tokens for place, tokens in drafts[0].places if place < alike]
     # The last prompt token is always computed anew.
     shortest = min(draft.prompt_tokens or 0 for draft in drafts)
-    return min(alike - placeholders + images, shortest - 1)
+    return max(0, min(alike - len(images) + sum(images), shortest - 1))
 
 
 def _blocks(tokens: int, block: int) -> int:

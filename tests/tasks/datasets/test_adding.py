@@ -120,7 +120,7 @@ def test_one_of_the_seven_takes_local_files_and_keeps_what_is_known_of_it(
         ({"qa_file": Path("nowhere.jsonl")}, r"nowhere.jsonl: no such file \(--qa-file\)"),
         ({"img_folder": Path("nowhere")}, r"nowhere: no such folder \(--img-folder\)"),
         ({"metrics": ("anls",), "headline": "damqa"}, "headline: .*must be one of metrics: anls"),
-        ({"row_format": "odd", "metrics": ("anls",)}, "row_format: "),
+        ({"row_format": "odd", "metrics": ("anls",)}, "unknown row_format 'odd'"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_option(

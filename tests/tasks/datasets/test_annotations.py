@@ -82,12 +82,10 @@ def test_blank_lines_and_a_byte_order_mark_are_passed_over(folder: Folder, home:
         (row(image="cut.png"), "cannot be decoded"),
         (row(image="bomb.png"), "decompression bomb"),
         (row(question=None), "no key 'question'; it has answer, image, question_id"),
-        (row(answer=None), "no key 'answer'"),
         (row(image=None), "no key 'image'"),
         (row(question="  "), "the question is empty"),
         (row(question=["a"]), "the question is \"['a']\": expected text"),
         (row(question={"a": 1}), "expected text"),
-        (row(answer=[]), "there is no gold answer"),
         (row(answer=[None]), "the gold answer is missing"),
         (row(answer=float("nan")), "the gold answer is nan, not a value"),
         (row(answer=[float("inf")]), "the gold answer is inf"),
@@ -252,4 +250,4 @@ def test_the_real_annotation_files_are_the_pinned_ones_and_every_row_is_good(nam
         assert all(r.history and r.flags for r in talks)
         assert sum(r.answers == ("nan",) for r in rows) == 1
     else:
-        assert len({r.image_name for r in rows}) == config.images
+        assert len({r.image_names[0] for r in rows}) == config.images

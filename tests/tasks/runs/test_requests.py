@@ -1,11 +1,13 @@
 """Samples and a prompt to requests."""
 
+import json
+
 import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import PromptConfig
-from pixtrack.tasks.records import Sample, Turn
-from pixtrack.tasks.runs.requests import build_requests
+from pixtrack.tasks.records import Sample, SampleImage, Turn, request_from_json, request_to_json
+from pixtrack.tasks.runs.requests import PageRule, build_requests, letters
 
 
 def sample(index=0, **changes):
@@ -13,10 +15,7 @@ def sample(index=0, **changes):
         "question_id": "q",
         "question": "What is it?",
         "answers": ("x",),
-        "image": "abc",
-        "image_path": "ab/abc.png",
-        "width": 10,
-        "height": 20,
+        "images": (SampleImage("abc", "ab/abc.png", 10, 20),),
     }
     return Sample(index=index, **{**fields, **changes})
 
@@ -84,3 +83,76 @@ def test_a_sample_with_an_error_is_not_asked(tmp_path):
 def test_a_template_without_the_question_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"'p': template: has no \{question\}"):
         build_requests([sample()], prompt(template="What?"), tmp_path)
+
+
+def images(count):
+    return tuple(SampleImage(f"sha{n}", f"{n}.png", 10, 10) for n in range(1, count + 1))
+
+
+def shown(request):
+    return [image.sha256 for image in request.images]
+
+
+@pytest.mark.parametrize(
+    ("question", "count", "layout", "order"),
+    [
+        ("What?", 0, ("What?",), []),
+        ("What?", 1, (None, "What?"), ["sha1"]),
+        ("What?", 3, (None, None, None, "What?"), ["sha1", "sha2", "sha3"]),
+        ("<image 1> is?", 1, (None, " is?"), ["sha1"]),
+        ("In <image 2> or <image 1>?", 2, ("In ", None, " or ", None, "?"), ["sha2", "sha1"]),
+        ("See <image 2>.", 3, (None, None, "See ", None, "."), ["sha1", "sha3", "sha2"]),
+        ("<image 1><image 2>", 2, (None, None), ["sha1", "sha2"]),
+        ("<image 1>, again <image 1>", 1, (None, ", again <image 1>"), ["sha1"]),
+        ("<image 2> is text", 1, (None, "<image 2> is text"), ["sha1"]),
+        ("<image 0> <image> <image x> <image 99999>", 1,
+         (None, "<image 0> <image> <image x> <image 99999>"), ["sha1"]),
+    ],
+)  # fmt: skip
+def test_an_image_stands_where_the_text_says(tmp_path, question, count, layout, order):
+    plain = prompt(template="{question}", system="")
+    asked = sample(question=question, images=images(count))
+    (request,) = build_requests([asked], plain, tmp_path)
+    assert request.layout[-1] == layout and shown(request) == order
+    assert request_from_json(json.loads(json.dumps(request_to_json(request)))) == request
+
+
+def test_an_option_may_be_an_image_and_options_follow_the_question(tmp_path):
+    asked = sample(question="Which?", options=("<image 1>", "none {option}"), images=images(2))
+    (request,) = build_requests([asked], prompt(template="{question}!"), tmp_path)
+    assert request.layout == ((None, "Which?\nA. ", None, "\nB. none {option}!"),)
+    assert shown(request) == ["sha2", "sha1"]
+    put = prompt(
+        template="{options}|{question}", option_template="({letter}) {option}",
+        option_separator=", ", options_template="[{options}]",
+    )  # fmt: skip
+    (request,) = build_requests([sample(options=("x", "y"))], put, tmp_path)
+    assert request.turns == ("[(A) x, (B) y]|What is it?",)
+    assert letters(28)[25:] == ["Z", "AA", "AB"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "pages"),
+    [
+        (PageRule(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        (PageRule("first", 3), [1, 2, 3]),
+        (PageRule("even", 4), [1, 4, 7, 10]),
+        (PageRule("even", 1), [1]),
+        (PageRule("even", 10), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        (PageRule("first", 40), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+    ],
+)
+def test_of_too_many_pages_the_datasets_rule_chooses(tmp_path, rule, pages):
+    (request,) = build_requests([sample(images=images(10))], prompt(), tmp_path, rule)
+    assert shown(request) == [f"sha{page}" for page in pages]
+    assert request.left_out == 10 - len(pages)
+
+
+def test_a_request_of_before_there_were_places_is_read_as_it_was():
+    old = {"index": 3, "turns": ["Q?"], "system": "", "images": [
+        {"sha256": "a", "path": "/a.png", "width": 1, "height": 2}]}  # fmt: skip
+    request = request_from_json(old)
+    assert request.layout == ((None, "Q?"),) and request_to_json(request) == old | {
+        "images": ({"sha256": "a", "path": "/a.png", "width": 1, "height": 2},),
+        "turns": ("Q?",),
+    }

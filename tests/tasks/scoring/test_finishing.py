@@ -9,7 +9,7 @@ import pytest
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_model, load_prompt
 from pixtrack.configs.paths import Home
-from pixtrack.tasks.records import Answer, PreparedDataset, Sample
+from pixtrack.tasks.records import Answer, PreparedDataset, Sample, SampleImage
 from pixtrack.tasks.runs import directory as runs
 from pixtrack.tasks.runs.directory import let_go
 from pixtrack.tasks.runs.journal import Journal
@@ -26,7 +26,8 @@ def run(tmp_path: Path) -> OpenRun:
     dataset, prompt = load_dataset("sample"), load_prompt("plain")
     cell = Cell(load_model("pixtral-nano"), dataset, prompt.for_dataset("sample"))
     samples = tuple(
-        Sample(i, str(i), "How much?", ("42",), f"{i}", f"{i}.png", 100, 100) for i in range(4)
+        Sample(i, str(i), "How much?", ("42",), (SampleImage(f"{i}", f"{i}.png", 100, 100),))
+        for i in range(4)
     )
     prepared = PreparedDataset(
         name="sample",

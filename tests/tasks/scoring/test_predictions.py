@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pixtrack.configs.errors import UserError
-from pixtrack.tasks.records import Sample, Turn
+from pixtrack.tasks.records import Sample, SampleImage, Turn
 from pixtrack.tasks.scoring.predictions import read_predictions
 
 SAMPLES = [
@@ -15,10 +15,7 @@ SAMPLES = [
         question_id=f"{index:03d}",
         question=f"How many  bars in {index}?",
         answers=("1",),
-        image="",
-        image_path="a.png",
-        width=0,
-        height=0,
+        images=(SampleImage("", "a.png", 0, 0),),
         history=(Turn("And before?", "2"),) if index == 3 else (),
     )
     for index in range(5)

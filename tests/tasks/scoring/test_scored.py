@@ -8,7 +8,7 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import DatasetConfig, PromptConfig, PromptVariant
-from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.records import Answer, Sample, SampleImage
 from pixtrack.tasks.scoring import METRICS, score_samples
 
 COLUMNS = [
@@ -16,10 +16,13 @@ COLUMNS = [
     "question_id",
     "image",
     "image_path",
+    "images",
+    "cluster",
     "width",
     "height",
     "question",
     "answers",
+    "options",
     "question_type",
     "answer_type",
     "output",
@@ -58,10 +61,7 @@ def sample(index: int, **changes: Any) -> Sample:
         "question_id": str(index),
         "question": "what?",
         "answers": ("forty two",),
-        "image": f"sha{index // 2}",
-        "image_path": "a/b.png",
-        "width": 100,
-        "height": 50,
+        "images": (SampleImage(f"sha{index // 2}", "a/b.png", 100, 50),),
     }
     return Sample(**settings | changes)
 
@@ -171,8 +171,7 @@ def test_scores_are_broken_down_by_what_the_rows_have() -> None:
             i,
             question_type="table/list, form" if i % 2 else "form",
             answers=("one two three four",) if i < 4 else ("one",),
-            width=3000 if i < 2 else 300,
-            height=1000,
+            images=(SampleImage(f"sha{i // 2}", "a/b.png", 3000 if i < 2 else 300, 1000),),
         )
         for i in range(8)
     ]
@@ -214,3 +213,30 @@ def test_every_metric_says_whose_it_is_and_which_way_is_better() -> None:
         assert metric.title
         assert metric.version >= 1
         assert metric.higher_is_better
+
+
+def test_a_sample_without_golds_is_asked_and_has_no_score() -> None:
+    samples = [sample(0), sample(1, answers=()), sample(2)]
+    answers = {index: answer(index) for index in range(3)}
+    scored = score_samples(samples, answers, dataset(), prompt())
+    assert scored.table["anls"].isna().tolist() == [False, True, False]
+    assert scored.metrics["anls"].n == 2 and scored.metrics["anls"].value == 100
+    assert scored.table["prediction"].tolist() == ["forty two"] * 3
+    nothing = score_samples([sample(0, answers=())], answers, dataset(), prompt())
+    assert nothing.metrics["anls"].value is None and nothing.metrics["anls"].n == 0
+
+
+def test_errors_are_clustered_by_the_samples_own_cluster() -> None:
+    right = ["forty two", "forty two", "no", "no"]
+    answers = {index: answer(index, text) for index, text in enumerate(right)}
+    apart = [sample(i, images=(SampleImage(f"s{i}", "a.png", 1, 1),)) for i in range(4)]
+    alone = score_samples(apart, answers, dataset(), prompt()).metrics["anls"]
+    assert alone.stderr == pytest.approx(alone.stderr_naive)
+    joined = [
+        sample(i, images=(SampleImage(f"s{i}", "a.png", 1, 1),), cluster=f"doc{i // 2}")
+        for i in range(4)
+    ]
+    table = score_samples(joined, answers, dataset(), prompt())
+    assert table.table["cluster"].tolist() == ["doc0", "doc0", "doc1", "doc1"]
+    clustered = table.metrics["anls"]
+    assert clustered.stderr and alone.stderr and clustered.stderr > alone.stderr

@@ -24,7 +24,7 @@ def test_default_size_has_enough_images_and_questions_and_is_quick():
     start = time.monotonic()
     made = list(rows(72, 2024))
     assert time.monotonic() - start < 20
-    assert len({row.image for row in made}) == 72
+    assert len({row.images[0] for row in made}) == 72
     assert len(made) >= 250
 
 
@@ -33,8 +33,8 @@ def test_two_generations_are_equal_to_the_byte(default):
 
 
 def test_another_seed_gives_other_pages(default):
-    other = {row.image for row in rows(12, 7)}
-    assert not other & {row.image for row in default}
+    other = {row.images[0] for row in rows(12, 7)}
+    assert not other & {row.images[0] for row in default}
 
 
 def test_a_larger_dataset_begins_with_the_smaller_one(default):
@@ -44,7 +44,7 @@ def test_a_larger_dataset_begins_with_the_smaller_one(default):
 def test_each_image_has_two_to_six_different_questions(default):
     by_image: dict[str, list[str]] = {}
     for row in default:
-        by_image.setdefault(row.image_name, []).append(row.question)
+        by_image.setdefault(row.image_names[0], []).append(row.question)
     assert all(2 <= len(set(asked)) == len(asked) <= 6 for asked in by_image.values())
 
 
@@ -61,7 +61,7 @@ def test_every_kind_and_every_answer_layout_is_there(default):
 
 def test_images_are_whole_patches_of_at_most_512_pixels(default):
     for row in default:
-        width, height = Image.open(io.BytesIO(row.image)).size
+        width, height = Image.open(io.BytesIO(row.images[0])).size
         assert width % 16 == 0 and height % 16 == 0 and max(width, height) <= 512
 
 

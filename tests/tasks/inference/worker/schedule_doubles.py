@@ -56,7 +56,9 @@ class PlainBuilder:
 
     def draft(self, request):
         ids = (1, -1, *(ord(c) for c in request.turns[-1]), 2)
-        return Draft(request, len(ids) - 1 + self.image_tokens, self.image_tokens, ids)
+        places = ((1, self.image_tokens),)
+        length = len(ids) - 1 + self.image_tokens
+        return Draft(request, length, self.image_tokens, ids, places=places)
 
     def prompt(self, draft, images):
         return EnginePrompt(

@@ -1,4 +1,4 @@
-"""The kinds of source, by the `kind` of a dataset's configuration."""
+"""The generated sample: documents and charts drawn by code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, HubDataset, SampleDataset
+from pixtrack.configs.schema import DatasetConfig, SampleDataset
 from pixtrack.tasks.datasets.rows import Batch, BytesCallback, RawRow, Source
 from pixtrack.tasks.records import Sample
 
@@ -14,31 +14,40 @@ BATCH_ROWS = 32
 BATCH_BYTES = 64 * 2**20
 
 
-def open_source(config: DatasetConfig, home: Home, on_bytes: BytesCallback | None = None) -> Source:
-    """The configured source, pinned and ready to be read. Raises UserError."""
-    # Imported on use: the hub's client takes half a second that the others need not wait.
-    source = config.source
-    if isinstance(source, HubDataset):
-        from pixtrack.tasks.datasets.hub_source import HubSource
+class GeneratedKind:
+    """Drawn by code: no files, no network."""
 
-        return HubSource(config, source, home, on_bytes)
-    if isinstance(source, AnnotationDataset):
-        from pixtrack.tasks.datasets.annotations import AnnotationSource
+    def open(
+        self,
+        config: DatasetConfig,
+        home: Home,  # noqa: ARG002
+        on_bytes: BytesCallback | None = None,  # noqa: ARG002
+    ) -> Source:
+        """The drawing."""
+        assert config.source.kind == "sample"
+        return SampleSource(config.source)
 
-        return AnnotationSource(config, source)
-    return SampleSource(source)
+    def stamp(self, config: DatasetConfig, described: dict[str, Any]) -> str | None:  # noqa: ARG002
+        """None: code is versioned."""
+        return None
 
+    def settings(self, config: DatasetConfig) -> dict[str, Any]:
+        """Number of images, seed, and the generator's version."""
+        from pixtrack.tasks.datasets.sample import GENERATOR_VERSION
 
-def input_stamp(config: DatasetConfig, described: dict[str, Any]) -> str | None:
-    """A cheap stamp of the source's local files, to see that they changed; None: they cannot.
+        return {**config.source.model_dump(mode="json"), "generator_version": GENERATOR_VERSION}
 
-    `described` is the identity that the source had when it was prepared.
-    """
-    if isinstance(config.source, AnnotationDataset):
-        from pixtrack.tasks.datasets.annotations import stamp
+    def address(self, config: DatasetConfig) -> str:  # noqa: ARG002
+        """As the list of datasets says it."""
+        return "sample: drawn by code"
 
-        return stamp(config.source, described)
-    return None
+    def pinned_annotations(self, config: DatasetConfig) -> str:  # noqa: ARG002
+        """None is pinned."""
+        return ""
+
+    def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:  # noqa: ARG002
+        """There is no annotation file."""
+        return {}
 
 
 class SampleSource:
@@ -73,7 +82,7 @@ def gather(rows: Iterator[RawRow]) -> Iterator[tuple[RawRow, ...]]:
     size = 0
     for row in rows:
         held.append(row)
-        size += len(row.image) if isinstance(row.image, bytes) else 0
+        size += sum(len(image) for image in row.images if isinstance(image, bytes))
         if len(held) == BATCH_ROWS or size >= BATCH_BYTES:
             yield tuple(held)
             held, size = [], 0

@@ -1,0 +1,37 @@
+"""Row formats: how questions and golds are laid out in a source's records.
+
+One function and one module a format. Each takes a record by our field names (fields.FIELDS) and
+returns values of a RawRow, or raises BadField. Adding a format is adding a module and a row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pixtrack.configs.errors import unknown_name
+from pixtrack.tasks.datasets.formats.base import BadField
+from pixtrack.tasks.datasets.formats.chartqapro import chartqapro
+from pixtrack.tasks.datasets.formats.mathvista import mathvista
+from pixtrack.tasks.datasets.formats.mmmu import mmmu
+from pixtrack.tasks.datasets.formats.plain import plain
+from pixtrack.tasks.datasets.formats.vqa import vqa
+
+__all__ = ["FORMATS", "BadField", "Format", "format_of"]
+
+Format = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+FORMATS: dict[str, Format] = {
+    "plain": plain,
+    "vqa": vqa,
+    "chartqapro": chartqapro,
+    "mmmu": mmmu,
+    "mathvista": mathvista,
+}
+
+
+def format_of(name: str) -> Format:
+    """The row format of that name. Raises UserError with the known ones."""
+    if name not in FORMATS:
+        raise unknown_name("row_format", name, FORMATS)
+    return FORMATS[name]

@@ -1,0 +1,71 @@
+"""What the row formats share: reading a value as text, a label, a list or options."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pixtrack.tasks.literals import read_list
+
+
+class BadField(ValueError):
+    """A record's field cannot be used; the message says which and why."""
+
+
+def listed(value: Any) -> list[Any]:
+    """The items of a list, a single value as one item, nothing as none."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a list's text, else the value alone."""
+    items = read_list(value) if isinstance(value, str) and value.startswith("[") else None
+    return [value] if items is None else list(items)
+
+
+def options_of(value: Any) -> tuple[str, ...]:
+    """The options of a list, of the text of a Python list, or of a mapping of letters to texts."""
+    if isinstance(value, dict):
+        value = [value[letter] for letter in sorted(value, key=str)]
+    parts = listed(value) if not isinstance(value, str) else items_of(value)
+    return tuple(text_of(option, "option") for option in parts)
+
+
+def text_of(value: Any, what: str) -> str:
+    """A string as it stands, a number as Python writes it; anything else is refused."""
+    if value is None:
+        raise BadField(f"the {what} is missing")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadField(f"the {what} is {value}, not a value")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadField(f"the {what} is {shown(value)!r}: expected text or a number")
+    text = str(value)
+    if not encodes(text):
+        raise BadField(f"the {what} is not valid Unicode: {shown(text)!r}")
+    return text
+
+
+def label_of(value: Any, what: str) -> str:
+    """An optional field as one string; a list of kinds is joined by commas."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(text_of(part, what) for part in value)
+    return text_of(value, what)
+
+
+def shown(value: Any) -> str:
+    """Something to recognise a bad value by, safe to store."""
+    text = "" if value is None else str(value)
+    return text.encode("utf-8", "replace").decode()[:200]
+
+
+def encodes(text: str) -> bool:
+    """Whether the text can be stored: a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""An annotation file and a folder of images on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.datasets.annotations import AnnotationSource, local, stamp
+from pixtrack.tasks.datasets.rows import BytesCallback, Source
+
+
+class AnnotationKind:
+    """The user's own files: watched for changes."""
+
+    def open(
+        self,
+        config: DatasetConfig,
+        home: Home,  # noqa: ARG002
+        on_bytes: BytesCallback | None = None,  # noqa: ARG002
+    ) -> Source:
+        """The file and the folder, which must be there."""
+        assert config.source.kind == "annotations"
+        return AnnotationSource(config, config.source)
+
+    def stamp(self, config: DatasetConfig, described: dict[str, Any]) -> str | None:
+        """Over sizes and times of the file and its images."""
+        assert config.source.kind == "annotations"
+        return stamp(config.source, described)
+
+    def settings(self, config: DatasetConfig) -> dict[str, Any]:
+        """The whole source, with absolute paths."""
+        source = config.source
+        assert source.kind == "annotations"
+        return {
+            **source.model_dump(mode="json"),
+            "qa_file": str(local(source.qa_file)),
+            "img_folder": str(local(source.img_folder)),
+        }
+
+    def address(self, config: DatasetConfig) -> str:
+        """The file's path."""
+        assert config.source.kind == "annotations"
+        return f"annotations: {config.source.qa_file}"
+
+    def pinned_annotations(self, config: DatasetConfig) -> str:
+        """Of its own file."""
+        assert config.source.kind == "annotations"
+        return config.source.sha256
+
+    def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:
+        """Its own."""
+        assert config.source.kind == "annotations"
+        return config.source.columns
