@@ -229,6 +229,9 @@ class HubDataset(Config):
         (),
         description="columns of further images, in order (image_2, image_3, …); empty cells none",
     )
+    option_columns: tuple[str, ...] = Field(
+        (), description="columns of one option each, in order (choice_A, choice_B, …)"
+    )
     optional_images: bool = Field(False, description="rows without an image are asked too")
     where: dict[str, str | int] = Field(
         default_factory=dict, description="keep rows whose column has this value"

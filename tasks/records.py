@@ -95,6 +95,12 @@ class Sample:
         return "+".join(shown) if any(shown) else f"row {self.index}"
 
     @property
+    def shown_options(self) -> tuple[str, ...]:
+        """The options that a prompt lists: none where they stand in the question or the image."""
+        given = any(name == "options" for name, _ in self.details)
+        return () if given else self.options
+
+    @property
     def gold(self) -> Gold:
         """What a metric is told of the sample."""
         return Gold(

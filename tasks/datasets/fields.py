@@ -29,9 +29,18 @@ FIELDS = {
 """The keys of a source's `columns`, with what their columns hold."""
 
 REQUIRED = ("question", "image")
-REQUIRED_TO_SCORE = {"mmmu": ("answers",), "mathvista": ("answers",)}
+REQUIRED_TO_SCORE = {
+    "mmmu": ("answers",),
+    "mmmu_pro_vision": ("answers",),
+    "mathvista": ("answers",),
+}
 """Row format to the fields that scoring needs, where that is less than ("question", "answers"):
 the questions of MMMU-Pro's vision half stand in the images."""
+
+
+def required_fields(row_format: str) -> tuple[str, ...]:
+    """The fields that a source must have a column for, to be asked."""
+    return ("image",) if row_format == "mmmu_pro_vision" else REQUIRED
 
 
 def to_row(
@@ -50,11 +59,20 @@ def to_row(
         error = error or str(problem)
         values = {"question": shown(record.get("question"))}
     for name in ("question_id", "question_type", "answer_type", "context", "cluster"):
+        if name in values:
+            continue
         try:
             values[name] = label_of(record.get(name), name)
         except BadField as problem:
             error = error or str(problem)
+    most = values.pop("images", None)
+    if most is not None and images and most > len(images):
+        error = error or f"<image {most}> is mentioned, and there are {len(images)} images"
     values = {"question": "", "answers": (), **values}
     return RawRow(
-        index=index, images=tuple(images), image_names=tuple(image_names), error=error, **values
+        index=index,
+        images=tuple(images)[:most],
+        image_names=tuple(image_names)[:most],
+        error=error,
+        **values,
     )

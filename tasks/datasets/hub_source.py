@@ -18,7 +18,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, HubDataset
 from pixtrack.tasks.datasets.alignment import align
 from pixtrack.tasks.datasets.annotations import file_sha256
-from pixtrack.tasks.datasets.fields import FIELDS, REQUIRED, to_row
+from pixtrack.tasks.datasets.fields import FIELDS, required_fields, to_row
 from pixtrack.tasks.datasets.hub import DatasetRepo, cached_files, offline
 from pixtrack.tasks.datasets.manifest import folder
 from pixtrack.tasks.datasets.pinned import Unavailable, annotation_file, annotation_rows
@@ -149,7 +149,12 @@ class HubSource:
         """Rows behind the first `skip` of the file, with the number of rows read so far."""
         columns = self._source.columns
         known = file.schema_arrow.names
-        named = [*columns.items(), *(("image_columns", c) for c in self._source.image_columns)]
+        source = self._source
+        named = [
+            *columns.items(),
+            *(("image_columns", column) for column in source.image_columns),
+            *(("option_columns", column) for column in source.option_columns),
+        ]
         for key, column in [*named, *((f"where {c}", c) for c in self._source.where)]:
             if column not in known:
                 place = _place_of(key, columns)
@@ -159,7 +164,7 @@ class HubSource:
                     f" {', '.join(known)}"
                 )
         shown = [*filter(None, [columns.get("image", "")]), *self._source.image_columns]
-        text = sorted({*columns.values(), *self._source.where} - {*shown})
+        text = sorted({*columns.values(), *source.option_columns, *source.where} - {*shown})
         wanted = self._wanted()
         begin = 0
         for group in range(file.num_row_groups):
@@ -223,6 +228,8 @@ class HubSource:
             for field, column in self._source.columns.items()
             if field != "image"
         }
+        if self._source.option_columns:
+            values["options"] = [record.get(column) for column in self._source.option_columns]
         images, names = [], []
         for cell in cells:
             for data in _listed(cell.as_py()):
@@ -281,7 +288,9 @@ def _check_columns(config: DatasetConfig, source: HubDataset) -> None:
     for field in source.columns:
         if field not in FIELDS:
             raise UserError(f"{where}.{field}: no such field; known: {', '.join(FIELDS)}")
-    needed = (*REQUIRED, "question_id") if source.select_by_annotations else REQUIRED
+    needed = required_fields(config.row_format)
+    if source.select_by_annotations:
+        needed = (*needed, "question_id")
     for field in needed:
         if field not in source.columns:
             raise UserError(f"{where}: {field} is missing")

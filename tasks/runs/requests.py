@@ -78,7 +78,7 @@ def _request(sample: Sample, prompt: PromptConfig, store: Path, pages: PageRule)
         # The context belongs to the question that is asked; earlier turns go without it.
         turns += [fill(prompt.history_template, question=turn.question), turn.answer]
     context = fill(prompt.context_template, context=sample.context) if sample.context else ""
-    options = options_text(prompt, sample.options)
+    options = options_text(prompt, sample.shown_options)
     template = prompt.template
     if options and "{options}" not in template:
         template = template.replace("{question}", "{question}{options}", 1)

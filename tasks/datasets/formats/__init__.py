@@ -1,7 +1,8 @@
 """Row formats: how questions and golds are laid out in a source's records.
 
 One function and one module a format. Each takes a record by our field names (fields.FIELDS) and
-returns values of a RawRow, or raises BadField. Adding a format is adding a module and a row here.
+returns values of a RawRow, or raises BadField; `images` is how many of the row's images are shown
+(all, where it is left out). Adding a format is adding a module and a row here.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import Any
 from pixtrack.configs.errors import unknown_name
 from pixtrack.tasks.datasets.formats.base import BadField
 from pixtrack.tasks.datasets.formats.chartqapro import chartqapro
+from pixtrack.tasks.datasets.formats.choice_index import choice_index
 from pixtrack.tasks.datasets.formats.mathvista import mathvista
+from pixtrack.tasks.datasets.formats.mmlongbench_doc import mmlongbench_doc
 from pixtrack.tasks.datasets.formats.mmmu import mmmu
+from pixtrack.tasks.datasets.formats.mmmu_pro_vision import mmmu_pro_vision
 from pixtrack.tasks.datasets.formats.plain import plain
 from pixtrack.tasks.datasets.formats.vqa import vqa
 
@@ -25,8 +29,11 @@ FORMATS: dict[str, Format] = {
     "plain": plain,
     "vqa": vqa,
     "chartqapro": chartqapro,
+    "choice_index": choice_index,
     "mmmu": mmmu,
+    "mmmu_pro_vision": mmmu_pro_vision,
     "mathvista": mathvista,
+    "mmlongbench_doc": mmlongbench_doc,
 }
 
 

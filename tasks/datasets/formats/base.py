@@ -33,6 +33,11 @@ def options_of(value: Any) -> tuple[str, ...]:
     return tuple(text_of(option, "option") for option in parts)
 
 
+def letter(position: int) -> str:
+    """The letter of the option at that position, from 0: A, B, C, …"""
+    return chr(ord("A") + position)
+
+
 def text_of(value: Any, what: str) -> str:
     """A string as it stands, a number as Python writes it; anything else is refused."""
     if value is None:

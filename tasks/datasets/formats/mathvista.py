@@ -10,10 +10,17 @@ from pixtrack.tasks.datasets.formats.plain import plain
 
 
 def mathvista(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A question whose gold is a choice's text, or an answer of a type, unit and precision."""
+    """A question whose gold is a choice's text, or an answer of a type, unit and precision.
+
+    The choices stand in the question (the column `query`) and are not shown once more.
+    """
     details = [(name, label_of(record.get(name), name)) for name in ("precision", "unit")]
     return {
         **plain({"question": "", **record}),
         "options": options_of(record.get("options")),
-        "details": (("gold", "text"), *((name, value) for name, value in details if value)),
+        "details": (
+            ("gold", "text"),
+            ("options", "in the question"),
+            *((name, value) for name, value in details if value),
+        ),
     }

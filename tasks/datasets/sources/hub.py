@@ -29,7 +29,8 @@ class HubKind:
     def settings(self, config: DatasetConfig) -> dict[str, Any]:
         """The whole source."""
         described = config.source.model_dump(mode="json")
-        for added in ("image_columns", "optional_images"):  # not to prepare again what is unchanged
+        # Not to prepare again what is unchanged.
+        for added in ("image_columns", "option_columns", "optional_images"):
             if not described[added]:
                 del described[added]
         return described

@@ -1,0 +1,26 @@
+"""The row format `mmlongbench_doc`: a question on a document, whose gold has a format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pixtrack.tasks.datasets.formats.base import items_of, label_of, text_of
+
+NOWHERE = "not answerable"
+"""The question type where no page holds the evidence."""
+
+
+def mmlongbench_doc(record: Mapping[str, Any]) -> dict[str, Any]:
+    """One question, its gold as it stands (a list is one gold: its metric reads it).
+
+    The question type says what holds the evidence: the text of a Python list in the source.
+    """
+    answers = record.get("answers")
+    found = items_of(label_of(record.get("question_type"), "question type"))
+    kinds = ", ".join(text_of(kind, "question type") for kind in found)
+    return {
+        "question": text_of(record.get("question"), "question"),
+        "answers": () if answers is None else (text_of(answers, "gold answer"),),
+        "question_type": kinds or NOWHERE,
+    }
