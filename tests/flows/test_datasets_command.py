@@ -157,7 +157,8 @@ def test_the_sample_prepares_shows_and_draws(tmp_path: Path) -> None:
     run("show", "sample", "--samples", "4", "--out", str(out))
     with Image.open(out) as sheet:
         assert sheet.format == "PNG"
-    assert "sample" in {row["name"] for row in json.loads(run("list", "--json"))}
+    prepared = [row["name"] for row in json.loads(run("list", "--json")) if row["prepared"]]
+    assert prepared == ["sample"]
 
 
 def test_a_picture_of_what_is_not_prepared_is_refused_with_the_remedy() -> None:
