@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.loading import load_model, names, read_yaml
-from pixtrack.configs.schema import HubModel, LocalModel, ModelConfig
+from pixtrack.configs.loading import load_dataset, load_model, names, read_yaml
+from pixtrack.configs.schema import DatasetConfig, HubModel, LocalModel, ModelConfig
 from pixtrack.tasks.download.endpoints import COMMIT
 
 NAMES = names(ModelConfig)
@@ -37,8 +37,23 @@ def test_a_revision_is_a_commit_or_the_notes_say_why_not(name: str) -> None:
 def test_every_published_score_says_whose_it_is_and_of_what(name: str) -> None:
     for score in load_model(name).published_scores:
         assert score.by
-        assert score.dataset
         assert score.metric
+        # vqav2 is all of VQAv2's validation, of which vqav2_restval is a part.
+        assert score.dataset in {*names(DatasetConfig), "vqav2"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_score_in_a_models_file_and_in_a_datasets_is_one_score(name: str) -> None:
+    model = load_model(name)
+    for score in model.published_scores:
+        if score.dataset not in names(DatasetConfig):
+            continue
+        there = load_dataset(score.dataset).published_scores
+        same = [one for one in there if one.value == score.value]
+        assert [(one.model, one.by) for one in same] in (
+            [],
+            [(score.model or model.title, score.by)],
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
