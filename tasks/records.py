@@ -170,6 +170,8 @@ class Answer:
     seconds: float = 0.0
     """From submission to the last token."""
     error: str = ""
+    reasoning: str = ""
+    """What the model thought, where the engine keeps it apart; never scored."""
 
     @property
     def failed(self) -> bool:

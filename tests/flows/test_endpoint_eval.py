@@ -386,7 +386,7 @@ def test_a_prefect_server_that_is_away_is_one_line(home: Path) -> None:
     dead = "http://127.0.0.1:9/api"
     done = pixtrack(home, "eval", "--model", "endpoint", url=dead, PREFECT_API_URL=dead)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "PREFECT_API_URL=http://127.0.0.1:9/api cannot be reached" in one_line(done.stderr)
+    assert "http://127.0.0.1:9/api (PREFECT_API_URL) cannot be reached" in one_line(done.stderr)
 
 
 def test_nothing_is_left_running_in_mlflow(home: Path) -> None:

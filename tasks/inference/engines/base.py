@@ -62,6 +62,8 @@ class EngineOutput:
     seconds: float
     output_tokens: int | None = None
     """Where the engine tells how many there were but not which; None: as many as `token_ids`."""
+    reasoning: str = ""
+    """What the model thought, where the engine keeps it apart from the answer."""
 
 
 class RequestRefused(Exception):

@@ -36,6 +36,10 @@ class EngineKind(Protocol):
         """The engine, not started. Raises UserError for options that it cannot have."""
         ...
 
+    def secrets(self, spec: EngineSpec) -> tuple[str, ...]:
+        """The environment variables with secrets that the engine cannot do without."""
+        ...
+
     def resolved(self, model: ModelConfig) -> ModelConfig:
         """The model with everything that identifies it, as far as only the engine can tell.
 
@@ -71,6 +75,10 @@ class VllmKind:
 
         return VllmEngine(spec)
 
+    def secrets(self, spec: EngineSpec) -> tuple[str, ...]:  # noqa: ARG002
+        """None: the model's files are here."""
+        return ()
+
     def resolved(self, model: ModelConfig) -> ModelConfig:
         """As it is: the files identify the model."""
         return model
@@ -105,6 +113,12 @@ class OpenAiKind:
         from pixtrack.tasks.inference.engines.openai import OpenAiEngine
 
         return OpenAiEngine(spec)
+
+    def secrets(self, spec: EngineSpec) -> tuple[str, ...]:
+        """Its own address and key, and the way out to it."""
+        own = (str(spec.options.get(name) or "") for name in ("base_url_env", "api_key_env"))
+        proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        return (*own, *proxies, *(name.lower() for name in proxies))
 
     def resolved(self, model: ModelConfig) -> ModelConfig:
         """With the name that it is served by.

@@ -35,6 +35,7 @@ from pixtrack.tasks.inference.engines.openai_replies import (
     TryAgain,
     error_message,
     output_of,
+    read_body,
     read_stream,
     read_whole,
     retry_after_seconds,
@@ -107,7 +108,7 @@ class OpenAiEngine:
             limits=httpx.Limits(max_connections=limit + 1, max_keepalive_connections=limit + 1),
         )
         served = await self._served_models()
-        names = [str(model.get("id")) for model in served]
+        names = [str(model["id"]) for model in served]
         if not self._model:
             if not names:
                 raise UserError(
@@ -144,12 +145,11 @@ class OpenAiEngine:
                 started = time.monotonic()
                 try:
                     reply = await self._ask(prompt, sampling, on_first_token)
+                    return output_of(reply, started)
                 except TryAgain as failure:
                     if attempt == self._attempts:
                         await self._give_up(failure)
                     await self._sleep(_pause(attempt, failure.after_seconds))
-                else:
-                    return output_of(reply, started)
         raise AssertionError("unreachable")
 
     def prepare_image(self, image: Any) -> Any:
@@ -180,15 +180,16 @@ class OpenAiEngine:
             body = self._body(prompt, sampling, streamed)
             async with self._request("POST", "/chat/completions", body) as response:
                 if response.status_code == 400:
-                    message = error_message(await response.aread())
+                    message = error_message(await self._body_of(response))
                     if self._adapts(message, streamed):
                         streamed = streamed and self._streams
                         continue
                     raise RequestRefused(self._safe(f"the endpoint refuses it: {message}"))
                 await self._raise_for_status(response)
+                seconds = self.settings.request_timeout_seconds
                 if not streamed:
-                    return read_whole(await response.aread())
-                return await read_stream(response, on_first_token)
+                    return read_whole(await read_body(response, seconds))
+                return await read_stream(response, on_first_token, seconds)
 
     def _body(self, prompt: EnginePrompt, sampling: Sampling, streamed: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -231,11 +232,14 @@ class OpenAiEngine:
         except httpx.TransportError as error:
             raise TryAgain(self._safe(_reason(error))) from error
 
+    async def _body_of(self, response: httpx.Response) -> bytes:
+        return await read_body(response, self.settings.request_timeout_seconds)
+
     async def _raise_for_status(self, response: httpx.Response) -> None:
         status = response.status_code
         if status < 400:
             return
-        message = self._safe(f"HTTP {status}: {error_message(await response.aread())}")
+        message = self._safe(f"HTTP {status}: {error_message(await self._body_of(response))}")
         if status in RETRIED_STATUSES or status >= 500:
             raise TryAgain(message, retry_after_seconds(response.headers.get("retry-after")))
         if status in (401, 403):
@@ -259,7 +263,8 @@ class OpenAiEngine:
                     found = response.status_code != 404
                     if found:
                         await self._raise_for_status(response)
-                        return list(json.loads(await response.aread()).get("data") or [])
+                        listed = json.loads(await self._body_of(response)).get("data") or []
+                        return [one for one in listed if isinstance(one, dict) and one.get("id")]
                 if self._base_url == self._address.url and not self._address.version_given:
                     self._base_url = self._base_url.removesuffix("/v1")  # some have no version
                     continue
@@ -270,7 +275,7 @@ class OpenAiEngine:
                     f"{self._base_url}/models is not there: correct source.base_url (it usually ends "
                     "in /v1), or name source.served_model"
                 )
-            except (ValueError, AttributeError, RequestRefused) as error:
+            except (ValueError, AttributeError, TypeError, RecursionError, RequestRefused) as error:
                 raise UserError(
                     f"{self._base_url}/models is no list of models ({error}): is it an "
                     "OpenAI-compatible endpoint?"

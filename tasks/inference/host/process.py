@@ -25,10 +25,12 @@ from pydantic import ValidationError
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import IMPORT_ROOT
+from pixtrack.tasks.inference.engines import ENGINES
 from pixtrack.tasks.inference.host import guard, startup
 from pixtrack.tasks.inference.host.failures import explain
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 from pixtrack.tasks.scratch import Scratch, make_scratch
+from pixtrack.tasks.secrets import without_secrets
 
 PYTHON_VARIABLE = "PIXTRACK_VLLM_PYTHON"
 """Names the interpreter that has vLLM; default: this one."""
@@ -108,7 +110,12 @@ class EngineProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=child_environment(os.environ, str(self._scratch.path), self.cards),
+                    env=child_environment(
+                        os.environ,
+                        str(self._scratch.path),
+                        self.cards,
+                        ENGINES[self.spec.engine].secrets(self.spec),
+                    ),
                     pass_fds=[read_end, self._scratch.lock],
                     start_new_session=True,
                 )
@@ -235,9 +242,14 @@ def find_python(chosen: str | None = None) -> str:
 
 
 def child_environment(
-    environment: Mapping[str, str], scratch: str, cards: Sequence[str] = ()
+    environment: Mapping[str, str],
+    scratch: str,
+    cards: Sequence[str] = (),
+    needed: Sequence[str] = (),
 ) -> dict[str, str]:
     """The inference child's environment: pixtrack's packages and the start-up hooks importable.
+
+    Secrets are left out, but for those that the engine `needed`: it loads model code.
 
     `scratch` is the engine's own folder for sockets and temporary files, which the guard removes
     in the end; what is compiled is kept where it would be without one.
@@ -247,7 +259,7 @@ def child_environment(
     return {
         **CHILD_ENVIRONMENT,
         "TORCHINDUCTOR_CACHE_DIR": str(compiled),
-        **environment,
+        **without_secrets(environment, needed),
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "PYTHONSAFEPATH": "1",  # whatever lies in the current directory is not imported
         "PYTHONUNBUFFERED": "1",  # the log is whole when a process is killed

@@ -304,6 +304,7 @@ def _answered(request: Request, output: EngineOutput) -> Answer:
         ),
         first_token_seconds=output.first_token_seconds,
         seconds=output.seconds,
+        reasoning=output.reasoning,
     )
 
 

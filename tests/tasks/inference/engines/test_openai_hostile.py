@@ -1,0 +1,111 @@
+"""What is no answer is never taken for one, and what is one is read, however it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from pixtrack.tasks.inference.engines.base import RequestRefused
+from pixtrack.tasks.inference.engines.openai_replies import retry_after_seconds
+from tests.doubles.endpoint import Endpoint, Reply, completion
+from tests.doubles.hostile_replies import STREAMED, WHOLE, Hostile
+from tests.tasks.inference.engines.test_openai import Naps, ask, use
+
+CASES = [
+    *(pytest.param(case, False, id=f"whole: {name}") for name, case in WHOLE.items()),
+    *(pytest.param(case, True, id=f"streamed: {name}") for name, case in STREAMED.items()),
+]
+
+
+@pytest.mark.parametrize(("case", "streamed"), CASES)
+def test_a_reply_becomes_what_it_is(case: Hostile, streamed: bool) -> None:
+    with Endpoint(case.reply, Reply(completion("second try"))) as endpoint:
+        if case.outcome == "refused":
+            with pytest.raises(RequestRefused):
+                ask(endpoint, streamed=streamed)
+            assert len(endpoint.requests) == 1
+            return
+        output = ask(endpoint, streamed=streamed)
+    if case.outcome == "again":
+        assert (output.text, len(endpoint.requests)) == ("second try", 2)
+    else:
+        assert (output.text, output.reasoning) == (case.text, case.reasoning)
+        assert len(endpoint.requests) == 1
+        counts = (output.prompt_tokens, output.cached_tokens, output.output_tokens or 0)
+        assert all(isinstance(count, int) and 0 <= count < 10**9 for count in counts)
+
+
+class _Dripping(BaseHTTPRequestHandler):
+    """Sends keep-alives, or blanks, for ever: some gateways do while their model is gone."""
+
+    def do_GET(self) -> None:
+        body = b'{"data": [{"id": "tiny"}]}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b": keep-alive\n\n")
+                self.wfile.flush()
+                time.sleep(0.02)
+        except OSError:
+            pass
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_keep_alives_that_drip_for_ever_come_to_an_end(streamed: bool) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Dripping) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(RuntimeError, match="did not come within"):
+            ask(
+                f"http://127.0.0.1:{server.server_port}/v1",  # type: ignore[arg-type]
+                streamed=streamed,
+                request_timeout_seconds=0.2,
+            )
+        assert time.monotonic() - started < 10
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("7", 7.0), ("-3", 0.0), ("nan", None), ("inf", None), ("1e400", None), ("soon", None),
+        ("", None), (None, None), ("Wed, 01 Jan 2020 00:00:00", 0.0),
+        ("Wed, 01 Jan 2020 00:00:00 -0000", 0.0), ("Wed, 01 Jan 2020 00:00:00 GMT", 0.0),
+        ("99 Foo 99999", None), ("Wed, 99 Jan 2020 00:00:00 GMT", None),
+    ],
+)  # fmt: skip
+def test_retry_after_of_any_kind_is_read_or_left_alone(
+    header: str | None, expected: float | None
+) -> None:
+    assert retry_after_seconds(header) == expected
+
+
+@pytest.mark.parametrize(
+    "models",
+    [{"data": None}, {"data": 3}, [1], None, {"data": [None, 3, {}]}, b"<html>", b"[" * 90_000, {}],
+)
+def test_a_list_of_models_of_any_kind_is_one_line_or_none(models: Any) -> None:
+    from pixtrack.configs.errors import UserError
+
+    with Endpoint() as endpoint:
+        endpoint.models = Reply(models)
+        with pytest.raises(UserError) as refused:
+            use(endpoint, lambda engine: asyncio.sleep(0), Naps())
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
