@@ -17,7 +17,7 @@ PROMPT ?=
 LIMIT ?=
 ARGS ?=
 RUNS ?=
-STUDY ?= experiments/sample_models.yaml
+STUDY ?= sample_models
 
 # Names are data: the recipes see them as shell variables, so that neither make nor the shell runs
 # what may stand in one. (ARGS is different: it is part of the command line, as it is typed.)
@@ -66,7 +66,7 @@ $(VENV)/.ready: pyproject.toml $(wildcard constraints/*.txt)
 eval: setup ## Evaluate: DATASET= MODEL= PROMPT= LIMIT= (default: the small Pixtral on the sample)
 	@$(BIN)/pixtrack eval --dataset "$$DATASET" $${MODEL:+--model "$$MODEL"} $${PROMPT:+--prompt "$$PROMPT"} $${LIMIT:+--limit "$$LIMIT"} $(ARGS)
 
-study: setup ## Run a study: STUDY=experiments/NAME.yaml
+study: setup ## Run a study: STUDY=NAME or a path to its file
 	@$(BIN)/pixtrack study "$$STUDY" $(ARGS)
 
 compare: setup ## Compare runs: RUNS="model@dataset model@dataset …"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pixtrack.configs.errors import UserError, unknown_name
-from pixtrack.configs.paths import config_dir
+from pixtrack.configs.paths import PACKAGE_ROOT, config_folders, own_configs
 from pixtrack.configs.schema import (
     DatasetConfig,
     DatasetGroup,
@@ -18,6 +20,8 @@ from pixtrack.configs.schema import (
     StudyConfig,
 )
 from pixtrack.configs.yaml_files import parse_yaml
+
+logger = logging.getLogger("pixtrack")
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -99,14 +103,41 @@ def _line_of(node: Any, keys: list[Any]) -> int:
 
 
 def names(model: type[BaseModel]) -> list[str]:
-    """The configured names of one kind (ModelConfig, DatasetConfig, DatasetGroup, …), sorted."""
-    return sorted(path.stem for path in (config_dir() / _KINDS[model]).glob("*.yaml"))
+    """The configured names of one kind (ModelConfig, DatasetConfig, DatasetGroup, …), sorted.
+
+    Those of the user's own folder and the shipped ones.
+    """
+    kind = _KINDS[model]
+    return sorted(
+        {path.stem for folder in config_folders() for path in (folder / kind).glob("*.yaml")}
+    )
+
+
+def path_of(model: type[BaseModel], name: str) -> Path | None:
+    """The file of that name: the user's own before a shipped one; None where there is neither."""
+    if "/" in name:
+        return None
+    places = [folder / _KINDS[model] / f"{name}.yaml" for folder in config_folders()]
+    found = [place for place in places if place.is_file()]
+    if len(found) > 1:
+        _say_which(*found)
+    return found[0] if found else None
+
+
+@functools.cache  # once a process
+def _say_which(own: Path, shipped: Path) -> None:
+    """Says that a file of the user's is used in place of a shipped one that differs from it."""
+    try:
+        differ = own.read_bytes() != shipped.read_bytes()
+    except OSError:
+        return  # whoever reads it says what is wrong
+    if differ:
+        logger.warning("%s is used, not the shipped %s/%s", own, own.parent.name, own.name)
 
 
 def _load(model: type[M], name: str) -> M:
-    folder = config_dir() / _KINDS[model]
-    path = folder / f"{name}.yaml"
-    if "/" in name or not path.is_file():
+    path = path_of(model, name)
+    if path is None:
         raise unknown_name(_KINDS[model].removesuffix("s"), name, names(model))
     return read_yaml(path, model, name=name)
 
@@ -163,9 +194,9 @@ def _by_alias(name: str) -> DatasetConfig | None:
     """The dataset with that alias. A broken file is in the way only where it may be the one."""
     in_the_way: UserError | None = None
     for other in names(DatasetConfig):
-        path = config_dir() / "datasets" / f"{other}.yaml"
+        path = path_of(DatasetConfig, other)
         try:
-            if name.encode() not in path.read_bytes():
+            if path is None or name.encode() not in path.read_bytes():
                 continue
             config = _load(DatasetConfig, other)
         except OSError:
@@ -216,6 +247,28 @@ def load_prompt(name: str) -> PromptConfig:
     return _load(PromptConfig, name)
 
 
-def load_study(path: Path) -> StudyConfig:
-    """The study in that file (experiments/NAME.yaml)."""
-    return read_yaml(path, StudyConfig, name=path.stem)
+def study_folders() -> tuple[Path, ...]:
+    """Where a study is looked for by its name: the user's own folder, then the shipped one."""
+    return own_configs() / "experiments", PACKAGE_ROOT / "experiments"
+
+
+def study_file(name: str | Path) -> Path:
+    """The study's file: a path to it, or a name in the folders of studies (`sample_models`).
+
+    Raises UserError for a name that is in none of them, with the known ones.
+    """
+    path = Path(name)
+    if path.is_file() or path.suffix or len(path.parts) != 1:
+        return path
+    folders = study_folders()
+    for folder in folders:
+        if (folder / f"{path}.yaml").is_file():
+            return folder / f"{path}.yaml"
+    known = {file.stem for folder in folders for file in folder.glob("*.yaml")}
+    raise unknown_name("study", str(path), known)
+
+
+def load_study(path: str | Path) -> StudyConfig:
+    """The study in that file, or of that name (experiments/NAME.yaml)."""
+    file = study_file(path)
+    return read_yaml(file, StudyConfig, name=file.stem)

@@ -13,7 +13,10 @@ SHIPPED_CONFIGS = Path(__file__).resolve().parent
 """The models, datasets and prompts that come with pixtrack."""
 
 PACKAGE_ROOT = SHIPPED_CONFIGS.parent
-"""The checkout, or the installed package: the folder that holds configs/."""
+"""The checkout, or the installed package: the folder that holds configs/ and experiments/."""
+
+CHECKOUT = PACKAGE_ROOT if (PACKAGE_ROOT / "pyproject.toml").is_file() else None
+"""The checkout whose files are running; None where pixtrack is installed from a wheel."""
 
 IMPORT_ROOT = Path(pixtrack.__path__[0]).absolute().parent
 """The folder that has to be on sys.path for `import pixtrack`."""
@@ -71,15 +74,44 @@ def home() -> Home:
     return Home(Path(os.environ.get("PIXTRACK_HOME") or "data").expanduser().resolve())
 
 
-def config_dir() -> Path:
-    """The folder with models/, datasets/ and prompts/ (PIXTRACK_CONFIGS, default the project's configs/)."""
+def own_configs() -> Path:
+    """The folder of the user's own models/, datasets/, prompts/, …, which need not exist.
+
+    PIXTRACK_CONFIGS names it; by default it is `configs` in the data home. Raises UserError where
+    PIXTRACK_CONFIGS names a folder that does not exist.
+    """
     chosen = os.environ.get("PIXTRACK_CONFIGS")
     if not chosen:
-        return SHIPPED_CONFIGS
+        return home().root / "configs"
     folder = Path(chosen).expanduser().resolve()
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder: PIXTRACK_CONFIGS names it")
+        raise UserError(
+            f"{folder}: no such folder: PIXTRACK_CONFIGS names it; make it, or unset that variable"
+        )
     return folder
+
+
+def config_folders() -> tuple[Path, ...]:
+    """Where configurations are looked for: the user's own folder, then the shipped one."""
+    return tuple(dict.fromkeys((own_configs(), SHIPPED_CONFIGS)))
+
+
+def config_file(relative: str | Path) -> Path:
+    """A file or folder of the configuration folders: the user's own before the shipped one.
+
+    A path that is in neither is given as it would be in the user's folder; an absolute one as it is.
+    """
+    places = [folder / relative for folder in config_folders()]
+    return next((place for place in places if place.exists()), places[0])
+
+
+def writable_configs() -> Path:
+    """Where commands write configurations: PIXTRACK_CONFIGS, else the checkout's configs/, else
+    `configs` in the data home. Never the installed package.
+    """
+    if CHECKOUT is not None and not os.environ.get("PIXTRACK_CONFIGS"):
+        return SHIPPED_CONFIGS
+    return own_configs()
 
 
 def have_a_home() -> None:

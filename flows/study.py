@@ -27,15 +27,15 @@ logger = logging.getLogger("pixtrack")
 
 
 @flow(name="study", flow_run_name="{path}")  # type: ignore[untyped-decorator]
-def study(path: str = "experiments/sample_models.yaml") -> State[dict[str, Any]]:
+def study(path: str = "sample_models") -> State[dict[str, Any]]:
     """Runs every cell of a study, skips what is answered, goes on past a failed cell, compares.
 
     Args:
-        path: the study's file, experiments/NAME.yaml
+        path: the study's name (sample_models), or a path to its file
 
     Returns the cells with their headline scores, and the folder of the comparison.
     """
-    config, asked = check_study(Path(path))
+    config, asked = check_study(path)
     home = data_home()
     outcomes: list[CellOutcome] = []
     for _model, cells in groupby(asked, key=lambda cell: cell.model.name):

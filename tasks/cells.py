@@ -15,6 +15,7 @@ from pixtrack.configs.loading import (
     load_model,
     load_prompt,
     load_study,
+    study_file,
 )
 from pixtrack.configs.schema import ModelConfig, StudyConfig
 from pixtrack.tasks.runs.opening import Cell
@@ -85,18 +86,19 @@ def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelCo
         raise UserError(f"--engine: {reason}") from None
 
 
-def check_study(path: Path) -> tuple[StudyConfig, list[Cell]]:
-    """The study in that file and its cells. Needs no engine and no server.
+def check_study(path: str | Path) -> tuple[StudyConfig, list[Cell]]:
+    """The study of that name, or in that file, and its cells. Needs no engine and no server.
 
     Raises UserError, naming the file and the key, for whatever would fail later: unknown names,
     and a baseline that is none of the study's models.
     """
-    config = load_study(path)
+    file = study_file(path)
+    config = load_study(file)
     try:
         cells = cells_of(config)
         _check_baseline(config.baseline, cells)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{file}: {error}") from None
     return config, cells
 
 

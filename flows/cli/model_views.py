@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_all, load_model
-from pixtrack.configs.paths import Home, config_dir
+from pixtrack.configs.paths import Home, config_file
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.flows.plain_text import json_text, say
 from pixtrack.flows.terminal import DataConsole
@@ -145,7 +145,7 @@ def _card_text(config: ModelConfig) -> str:
     """The card's markdown; a card that names a .md file is read from the configs folder."""
     if not config.card.strip().endswith(".md") or "\n" in config.card.strip():
         return config.card
-    path = config_dir() / config.card.strip()
+    path = config_file(config.card.strip())
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +14,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command("study")
     def study_command(
-        path: Annotated[Path, typer.Argument(help="The study's file: experiments/NAME.yaml.")],
+        path: Annotated[
+            str, typer.Argument(help="A study's name (sample_models), or a path to its file.")
+        ],
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")
         ] = False,
@@ -23,7 +24,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Run a study: every cell with one engine start a model, then the comparison.
 
-        Example: `pixtrack study experiments/sample_models.yaml`
+        Example: `pixtrack study sample_models`
         """
         from pixtrack.configs.paths import home as data_home
         from pixtrack.flows.local_prefect import LocalPrefect
@@ -48,7 +49,7 @@ def register(app: typer.Typer) -> None:
             with timed("Prefect's server"):
                 prefect.wait()
             with told_when_cancelled(), prefect.without_heartbeats():
-                state = study(str(path), return_state=True)
+                state = study(path, return_state=True)
             flow_run_id = str(state.state_details.flow_run_id)
             outcome = flow_outcome(state)
         finally:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, names
-from pixtrack.configs.paths import config_dir
+from pixtrack.configs.paths import writable_configs
 from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
 from pixtrack.tasks.datasets.annotations import (
     COLUMNS,
@@ -91,7 +91,7 @@ def add_dataset(new: NewDataset, progress: Callable[[int, int], None] | None = N
             " Mend them, or add --allow-bad-rows to keep them as failed samples"
         )
     config = config.model_copy(update={"questions": rows, "images": images})
-    path = config_dir() / "datasets" / f"{new.name}.yaml"
+    path = writable_configs() / "datasets" / f"{new.name}.yaml"
     write_atomically(path, _to_yaml(config))
     return Added(config, path, rows, images, tuple(problems))
 

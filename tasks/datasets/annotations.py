@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.paths import config_dir
+from pixtrack.configs.paths import config_file
 from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
 from pixtrack.tasks.datasets.fields import FIELDS, REQUIRED, to_row
 from pixtrack.tasks.datasets.rows import Batch, RawRow
@@ -245,7 +245,7 @@ def _stat(path: Path) -> bytes:
 
 def local(path: str) -> Path:
     """A path of a dataset's YAML, absolute: relative ones start at the YAML's folder."""
-    return (config_dir() / "datasets" / Path(path).expanduser()).absolute()
+    return config_file(Path("datasets") / Path(path).expanduser()).absolute()
 
 
 def file_sha256(path: Path) -> str:

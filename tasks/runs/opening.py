@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixtrack.configs.paths import PACKAGE_ROOT, Home
+from pixtrack.configs.paths import CHECKOUT, Home
 from pixtrack.configs.schema import (
     DatasetConfig,
     ModelConfig,
@@ -270,22 +270,32 @@ def host_facts() -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    """The project's commit, with `+changes` where the tree differs from it; "" outside git."""
+    """The commit of the checkout that is running, with `+changes` where the tree differs from it.
+
+    "" where pixtrack is installed from a wheel, or its files lie in a repository of somebody else:
+    that repository's commit says nothing of them.
+    """
+    if CHECKOUT is None:
+        return ""
     try:
-        commit = subprocess.run(
-            ["git", "-C", str(PACKAGE_ROOT), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "-C", str(PACKAGE_ROOT), "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        top, commit = _git("rev-parse", "--show-toplevel", "HEAD").splitlines()
+        if Path(top).resolve() != CHECKOUT:
+            return ""
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, ValueError, subprocess.SubprocessError):
         return ""
     return f"{commit}+changes" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the checkout, whatever repository a git hook has set for its commands."""
+    set_by_hooks = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
+    environment = {name: os.environ[name] for name in os.environ.keys() - set_by_hooks}
+    return subprocess.run(
+        ["git", "-C", str(CHECKOUT), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=5,
+        check=True,
+    ).stdout.strip()

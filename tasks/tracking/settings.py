@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from pixtrack.configs.loading import read_yaml
-from pixtrack.configs.paths import config_dir
+from pixtrack.configs.paths import config_file
 from pixtrack.configs.schema import Config
 
 
@@ -35,5 +35,5 @@ class TrackingSettings(Config):
 
 def settings() -> TrackingSettings:
     """The settings of this configuration folder."""
-    path = config_dir() / "tracking.yaml"
+    path = config_file("tracking.yaml")
     return read_yaml(path, TrackingSettings) if path.is_file() else TrackingSettings()

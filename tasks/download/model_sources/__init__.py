@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pixtrack.configs.paths import config_dir
+from pixtrack.configs.paths import config_file
 from pixtrack.configs.schema import LocalModel, ModelConfig
 from pixtrack.tasks.download.model_sources.base import Availability, Fetching, ModelFiles
 from pixtrack.tasks.download.model_sources.copies import CopiedFiles
@@ -18,7 +18,7 @@ __all__ = ["MODEL_SOURCES", "Availability", "Fetching", "ModelFiles", "files_of"
 
 
 def _configured_copy(config: ModelConfig, source: LocalModel) -> ModelFiles:
-    directory = (config_dir() / Path(source.path).expanduser()).resolve()
+    directory = config_file(Path(source.path).expanduser()).resolve()
     return CopiedFiles(config, directory, f"source.path of model {config.name}")
 
 
