@@ -9,6 +9,7 @@ Pillow only, Python 3.10.
 from __future__ import annotations
 
 import io
+import math
 import struct
 import threading
 import warnings
@@ -46,6 +47,9 @@ _FORMATS = [name for name in EXTENSIONS if name in Image.OPEN]
 _ONE_DECODER = threading.Lock()
 """Preparing has several threads and a promise about memory: one decodes a doubtful image at a time."""
 _ORIENTATION = 0x0112
+_TIFF_KIND = 254
+"""NewSubfileType, whose lowest bit marks a preview of another page."""
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif")
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
@@ -107,7 +111,7 @@ def load_image(path: Path | str) -> Image.Image:
     """The image in RGB as a person would see it. Raises BadImage.
 
     The EXIF orientation is applied; an animation gives its first frame; transparency is laid over
-    white, as a page is; 16-bit grey is scaled to 8 bits; CMYK and palettes are converted by
+    white, as a page is; grey of 16 and 32 bits becomes 8; CMYK and palettes are converted by
     Pillow without colour management, as the published evaluation suites do.
     """
     try:
@@ -131,21 +135,67 @@ def _open(file: io.BytesIO) -> Image.Image:
     except Image.DecompressionBombError:
         raise BadImage(f"more than {MAX_PIXELS:,} pixels (decompression bomb)") from None
     except UnidentifiedImageError:
-        raise BadImage("not an image in a known format, or its header is damaged") from None
+        raise BadImage(what_it_is(file.getvalue())) from None
     except Exception as error:  # Pillow's parsers raise nearly anything on damaged headers
         raise BadImage(f"header cannot be read: {_reason(error)}") from None
     width, height = image.size
     if width < 1 or height < 1:
         raise BadImage(f"no pixels ({width}×{height})")
+    pages = _pages(image)
+    if pages > 1:
+        raise BadImage(
+            f"a TIFF of {pages} pages, of which one alone would be shown: split it, and list the "
+            "pages as the question's images"
+        )
     if width * height > MAX_PIXELS:
         raise BadImage(f"{width}×{height} is more than {MAX_PIXELS:,} pixels (decompression bomb)")
     return image
 
 
+def _pages(image: Image.Image) -> int:
+    """The pages of a TIFF, not counting previews; 1 for any other format.
+
+    Of an animation the first frame is shown, and of a camera's MPO the first view, as everywhere.
+    """
+    if image.format != "TIFF":
+        return 1
+    pages = 0
+    try:
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            reduced = int(image.tag_v2.get(_TIFF_KIND, 0)) & 1  # type: ignore[attr-defined]
+            pages += not reduced
+        image.seek(0)
+    except Exception as error:  # as above
+        raise BadImage(f"its pages cannot be read: {_reason(error)}") from None
+    return max(1, pages)
+
+
+def what_it_is(data: bytes) -> str:
+    """Why data that no decoder knows is no image, by what it is instead."""
+    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
+    lowered = start.lower()
+    if start.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "not an image but a Git LFS pointer to one: run `git lfs pull`"
+    if start.startswith(b"%PDF-"):
+        return "not an image but a PDF document: convert its pages to PNG"
+    if b"<svg" in lowered:
+        return "not an image but an SVG drawing: convert it to PNG"
+    if lowered.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "not an image but a web page (HTML): the download went wrong"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return "not an image that is read here but a HEIC (HEIF) photograph: convert it to JPEG or PNG"
+    if lowered.startswith((b"<?xml", b"{", b"[")):
+        return "not an image but text (XML or JSON): the download went wrong"
+    if start.startswith(b"PK\x03\x04"):
+        return "not an image but a ZIP archive: unpack it"
+    return "not an image in a known format, or its header is damaged"
+
+
 def _decode(image: Image.Image) -> Image.Image:
     _load(image)
     try:
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(ImageOps.exif_transpose(image), image.format or "")
     except MemoryError:
         raise BadImage(f"not enough memory to decode {image.width}×{image.height}") from None
     except Exception as error:
@@ -162,9 +212,9 @@ def _load(image: Image.Image) -> None:
         raise BadImage(f"cannot be decoded: {_reason(error)}") from None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, kind: str) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey_to_8_bits(image).convert("RGB")
+        return _deep_grey_to_8_bits(image, kind).convert("RGB")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         page = Image.new("RGB", image.size, "white")
@@ -176,17 +226,29 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _deep_grey_to_8_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits and more, scaled; Pillow's own conversion would clip everything to white."""
+def _deep_grey_to_8_bits(image: Image.Image, kind: str) -> Image.Image:
+    """Grey of 16 bits and more as 8 bits; Pillow's own conversion would clip it to white.
+
+    16-bit formats are scaled as such, however dark they are. Of 32-bit integers and floating point
+    nobody says what white is: values up to 1 (floating point alone) and up to 255 are taken for
+    what these formats usually hold, then 16 bits, then the image's own highest value.
+    """
+    sixteen = image.mode.startswith("I;16") or kind == "PNG"
+    floating = image.mode == "F"
     image = image.convert("F")
     low, high = image.getextrema()
-    assert isinstance(high, (int, float))
-    if high <= 1 and low != high:
-        scale = 255.0  # floating point, 0 to 1
-    elif high <= 65535:
-        scale = 1 / 257  # 16 bits: 65535 is white
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        raise ValueError("no single channel of grey")
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise ValueError("its values are not finite")
+    if sixteen:
+        scale = 1 / 257
+    elif floating and high <= 1:
+        scale = 255.0
+    elif high <= 255:
+        scale = 1.0
     else:
-        scale = 255 / high
+        scale = 1 / 257 if high <= 65535 else 255 / high
     # ImageMath-free: point() on "F" takes a linear function only, and "L" rounds down.
     return image.point(lambda value: value * scale + 0.5).convert("L")
 

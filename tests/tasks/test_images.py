@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -250,3 +251,75 @@ def test_damaged_files_of_every_kind_end_as_a_bad_image_or_an_image() -> None:
                     read(bytes(spoilt))
                 except BadImage:
                     continue
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+@pytest.mark.parametrize("levels", [(0, 128, 255), (10, 20, 30), (200, 201, 202)])
+def test_deep_grey_with_ordinary_levels_keeps_them(mode: str, levels: tuple[int, ...]) -> None:
+    image = Image.new(mode, (3, 1))
+    for place, level in enumerate(levels):
+        image.putpixel((place, 0), level)
+    decoded = decode_image(encoded(image, "TIFF"))
+    assert [decoded.getpixel((place, 0))[0] for place in range(3)] == list(levels)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_dark_image_of_16_bits_stays_dark(kind: str) -> None:
+    image = Image.new("I;16", (2, 1))
+    image.putpixel((0, 0), 255)
+    image.putpixel((1, 0), 200)
+    decoded = decode_image(encoded(image, kind))
+    assert decoded.getpixel((0, 0)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_grey_that_is_no_number_is_refused_in_words(value: float) -> None:
+    image = Image.new("F", (2, 1), value)
+    with pytest.raises(BadImage, match="not finite"):
+        decode_image(encoded(image, "TIFF"))
+
+
+@pytest.mark.parametrize("pages", [2, 5])
+def test_a_tiff_of_several_pages_is_said_to_be_one(pages: int) -> None:
+    rest = [Image.new("L", (10, 10), 9)] * (pages - 1)
+    data = encoded(Image.new("L", (10, 10)), "TIFF", save_all=True, append_images=rest)
+    for look in (inspect_image, decode_image):
+        with pytest.raises(BadImage, match=f"a TIFF of {pages} pages"):
+            look(data)
+
+
+NO_IMAGES = {
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n",
+    "HTML": b"\xef\xbb\xbf\n <!DOCTYPE html><html><body>404</body></html>",
+    "web page": b"<html><head></head></html>",
+    "PDF": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
+    "SVG": b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
+    "HEIC": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"x" * 50,
+    "JSON": b'{"error": "no such file"}',
+    "ZIP": b"PK\x03\x04" + b"x" * 40,
+}
+
+
+@pytest.mark.parametrize("kind", NO_IMAGES)
+def test_what_is_no_image_is_called_what_it_is(kind: str) -> None:
+    for look in (inspect_image, decode_image):
+        with pytest.raises(BadImage, match=kind):
+            look(NO_IMAGES[kind])
+
+
+CASES = (
+    Path(os.environ.get("PIXTRACK_TEST_SHARED") or Path(__file__).resolve().parents[2].parent / "shared")
+    / "cases" / "images"
+)  # fmt: skip
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"no case images at {CASES}")
+def test_the_cases_from_the_field() -> None:
+    refused = {"lfs.png": "Git LFS", "html.png": "HTML", "svg.svg": "SVG", "heic.heic": "HEIC"}
+    for path in sorted(CASES.iterdir()):
+        if path.name in refused:
+            with pytest.raises(BadImage, match=refused[path.name]):
+                load_image(path)
+        else:
+            facts = inspect_image(path.read_bytes())
+            assert load_image(path).size == (facts.width, facts.height)
