@@ -184,7 +184,9 @@ def what_it_is(data: bytes) -> str:
     if lowered.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "not an image but a web page (HTML): the download went wrong"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        return "not an image that is read here but a HEIC (HEIF) photograph: convert it to JPEG or PNG"
+        return (
+            "not an image that is read here but a HEIC (HEIF) photograph: convert it to JPEG or PNG"
+        )
     if lowered.startswith((b"<?xml", b"{", b"[")):
         return "not an image but text (XML or JSON): the download went wrong"
     if start.startswith(b"PK\x03\x04"):

@@ -11,6 +11,7 @@ from typing import Any
 from pixtrack.tasks.tracking import views
 from pixtrack.tasks.tracking.connection import client, experiment_id, reported, tracking_uri
 from pixtrack.tasks.tracking.content import flatten
+from pixtrack.tasks.tracking.lengths import LONGEST_NAME, short_name, short_text
 from pixtrack.tasks.tracking.links import experiment_link, run_link, ui_address
 
 _BATCH = 900
@@ -83,12 +84,12 @@ def log_comparison(
         mlflow = client(uri)
         experiment_number = experiment_id(COMPARISONS, uri, _EXPERIMENT_TAGS)
         key = "mlflow.pixtrack.comparison"
-        quoted = name.replace("'", "")
+        quoted = short_text(name.replace("'", ""), LONGEST_NAME)
         found = mlflow.search_runs([experiment_number], f"tags.`{key}` = '{quoted}'", max_results=1)
         run = found[0] if found else None
         if run is None:
             told = {key: quoted, "mlflow.source.name": "pixtrack compare"}
-            run = mlflow.create_run(experiment_number, run_name=name, tags=told)
+            run = mlflow.create_run(experiment_number, run_name=short_name(name), tags=told)
         run_id = run.info.run_id
         told = {**(tags or {}), "mlflow.note.content": note}
         have = run.data.params
@@ -101,7 +102,7 @@ def log_comparison(
                 Metric(metric_name(one), round(float(value), 2), now, 0)
                 for one, value in (metrics or {}).items()
             ],
-            tags=[RunTag(one, value) for one, value in told.items() if value],
+            tags=[RunTag(one, short_text(value)) for one, value in told.items() if value],
         )
         mlflow.log_artifacts(run_id, str(directory))
         mlflow.set_terminated(run_id, "FINISHED")
@@ -110,7 +111,8 @@ def log_comparison(
 
 def metric_name(name: str) -> str:
     """A name that MLflow takes: word characters, spaces and `/ . - :` stay, others become `-`."""
-    return " ".join(re.sub(r"[^\w/.\-: ]", "-", name).split()).strip("/. ") or "unnamed"
+    kept = " ".join(re.sub(r"[^\w/.\-: ]", "-", name).split()).strip("/. ") or "unnamed"
+    return short_name(kept)
 
 
 def experiments() -> dict[str, str]:

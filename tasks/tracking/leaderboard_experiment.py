@@ -13,6 +13,7 @@ from typing import Any
 from pixtrack.tasks.tracking import views
 from pixtrack.tasks.tracking.connection import client, experiment_id
 from pixtrack.tasks.tracking.content import RunContent
+from pixtrack.tasks.tracking.lengths import short_name, short_text
 from pixtrack.tasks.tracking.links import TrackedRun, run_link
 from pixtrack.tasks.tracking.pages import interval_text
 
@@ -43,7 +44,7 @@ def update(content: RunContent, tracked: TrackedRun) -> str | None:
     row = next((one for one in rows if one.data.tags.get(_KEY_TAG) == key), None)
     if row is None:
         tags = {_KEY_TAG: key, "mlflow.source.name": "pixtrack", "mlflow.source.type": "LOCAL"}
-        row = mlflow.create_run(board, tags=tags, run_name=content.run_name)
+        row = mlflow.create_run(board, tags=tags, run_name=short_name(content.run_name))
     cells = _cells(row.data.tags)
     if cells.get(record.dataset, {}).get("created", "") > record.created:
         return board
@@ -95,7 +96,7 @@ def _write(
         params=[
             Param(name, value) for name, value in params.items() if name not in row.data.params
         ],
-        tags=[RunTag(name, value) for name, value in tags.items()],
+        tags=[RunTag(name, short_text(value)) for name, value in tags.items()],
     )
     mlflow.set_terminated(row.info.run_id, "FINISHED")
 

@@ -17,6 +17,7 @@ from pixtrack.tasks.tracking.connection import (
     tracking_uri,
 )
 from pixtrack.tasks.tracking.content import RUN_TAG, RunContent, params, tags
+from pixtrack.tasks.tracking.lengths import short_name, short_text
 from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, write_tracked
 
 log = logging.getLogger("pixtrack.tracking")
@@ -116,7 +117,7 @@ def ensure_run(content: RunContent, uri: str) -> TrackedRun:
         run_id = str(found[0].info.run_id)
     else:
         made = mlflow.create_run(
-            experiment, tags={RUN_TAG: content.record.name}, run_name=content.run_name
+            experiment, tags={RUN_TAG: content.record.name}, run_name=short_name(content.run_name)
         )
         run_id = str(made.info.run_id)
     tracked = TrackedRun(uri=uri, experiment_id=experiment, run_id=run_id)
@@ -158,7 +159,7 @@ def run_tags(values: dict[str, str]) -> list[Any]:
     """Tags as MLflow's entities."""
     from mlflow.entities import RunTag
 
-    return [RunTag(key, value) for key, value in values.items()]
+    return [RunTag(key, short_text(value)) for key, value in values.items()]
 
 
 # --- the dead -----------------------------------------------------------------
