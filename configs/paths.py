@@ -34,6 +34,11 @@ class Home:
         return self.root / "images"
 
     @property
+    def pages(self) -> Path:
+        """Pages of PDF documents, rendered: one folder a document and resolution."""
+        return self.root / "pages"
+
+    @property
     def datasets(self) -> Path:
         """Prepared datasets: one folder a dataset, with samples.parquet and dataset.json."""
         return self.root / "datasets"

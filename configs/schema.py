@@ -251,9 +251,13 @@ class AnnotationDataset(Config):
 
     kind: Literal["annotations"] = "annotations"
     qa_file: str = Field(description="path of the JSONL; relative paths start at the YAML's folder")
-    img_folder: str
+    img_folder: str = Field(description="where image and PDF file names start")
     sha256: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
+    dpi: int = Field(
+        144, ge=18, le=600, description="resolution that pages of a PDF get, dots an inch"
+    )
+    most_pages: int = Field(1000, ge=1, description="a PDF of more pages is a bad image")
 
 
 class SampleDataset(Config):

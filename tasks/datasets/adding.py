@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, names
-from pixtrack.configs.paths import writable_configs
+from pixtrack.configs.paths import home, writable_configs
 from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
 from pixtrack.tasks.datasets.annotations import (
     COLUMNS,
@@ -82,7 +82,7 @@ def add_dataset(new: NewDataset, progress: Callable[[int, int], None] | None = N
             " (metrics, prompt and published scores stay)"
         )
     config = _config(new, load_dataset(new.name) if exists else None)
-    source = AnnotationSource(config, _source_of(config))
+    source = AnnotationSource(config, _source_of(config), home().pages)
     problems, rows, images = _check(source, progress)
     if problems and (not new.allow_bad_rows or len(problems) == rows):
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""

@@ -14,6 +14,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import config_file
 from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
 from pixtrack.tasks.datasets.fields import FIELDS, REQUIRED, to_row
+from pixtrack.tasks.datasets.pdf_pages import PdfPages
 from pixtrack.tasks.datasets.rows import Batch, RawRow
 from pixtrack.tasks.images import BadImage
 from pixtrack.tasks.records import Sample
@@ -55,7 +56,9 @@ class Record:
 class AnnotationSource:
     """A JSONL and an image folder."""
 
-    def __init__(self, config: DatasetConfig, source: AnnotationDataset) -> None:
+    def __init__(self, config: DatasetConfig, source: AnnotationDataset, pages: Path) -> None:
+        """`pages`: the folder that pages of PDF documents are rendered into."""
+        self._documents = PdfPages(pages, source.dpi, source.most_pages)
         self._format = config.row_format
         self._file, self._folder = local(source.qa_file), local(source.img_folder)
         self._columns = columns_of(source.columns, config.name)
@@ -104,11 +107,17 @@ class AnnotationSource:
             error = error or "image: no file name ([] says that the question is on none)"
         for name in names if not error else ():
             try:
-                images.append(find_image(self._folder, name))
+                found = find_image(self._folder, name)
+                if found.suffix.lower() == ".pdf":
+                    images += self._documents.of(found)
+                else:
+                    images.append(found)
             except BadImage as problem:
                 error = error or f"image {name!r}: {problem}"
         error = f"{self._file.name} line {record.line}: {error}" if error else ""
         shown = [str(name)[:200] for name in names]
+        if len(images) != len(shown):  # pages of a document
+            shown = [path.name for path in images]
         return to_row(self._format, record.index, record.values, images, shown, error)
 
 

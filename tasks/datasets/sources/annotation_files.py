@@ -16,12 +16,12 @@ class AnnotationKind:
     def open(
         self,
         config: DatasetConfig,
-        home: Home,  # noqa: ARG002
+        home: Home,
         on_bytes: BytesCallback | None = None,  # noqa: ARG002
     ) -> Source:
         """The file and the folder, which must be there."""
         assert config.source.kind == "annotations"
-        return AnnotationSource(config, config.source)
+        return AnnotationSource(config, config.source, home.pages)
 
     def stamp(self, config: DatasetConfig, described: dict[str, Any]) -> str | None:
         """Over sizes and times of the file and its images."""
@@ -32,8 +32,11 @@ class AnnotationKind:
         """The whole source, with absolute paths."""
         source = config.source
         assert source.kind == "annotations"
+        described = source.model_dump(mode="json")
+        if described["dpi"] == 144 and described["most_pages"] == 1000:
+            del described["dpi"], described["most_pages"]  # what has no PDF is not prepared again
         return {
-            **source.model_dump(mode="json"),
+            **described,
             "qa_file": str(local(source.qa_file)),
             "img_folder": str(local(source.img_folder)),
         }
