@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.flows.bars import bar
@@ -26,7 +25,7 @@ from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
 from pixtrack.tasks.inference.starting import acquire, engine_facts, report_before_start
 from pixtrack.tasks.inference.task import ask_questions, identify_engine, open_the_run
-from pixtrack.tasks.runs.directory import RunDirectory, RunSummary, let_go
+from pixtrack.tasks.runs.directory import RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import Cell, OpenRun, identity_of
 from pixtrack.tasks.runs.protocol import Event
 from pixtrack.tasks.scoring.finishing import note_invocation
@@ -74,7 +73,7 @@ def run_cells(
     files, model_facts = _files_of(model, home, model_dir)
     outcomes: list[CellOutcome] = []
     opened: list[OpenRun | Exception] = []
-    with acquire(model, files, home) as engine, _left(opened), timed_close(engine):
+    with acquire(model, files, home) as engine, _closed_at_last(opened), timed_close(engine):
         shared = _Shared(files, model_facts, home, engine, as_json(checks))
         broken: EngineFailed | None = None
         opened += (_open(cell, shared, go_on) for cell in cells)
@@ -100,24 +99,14 @@ def run_cells(
 
 
 @contextlib.contextmanager
-def _left(opened: list[OpenRun | Exception]) -> Iterator[None]:
-    """Gives the runs up in the end, when the engine is closed: it writes answers until then."""
+def _closed_at_last(opened: list[OpenRun | Exception]) -> Iterator[None]:
+    """Releases the runs after the engine has closed, because it writes answers until then."""
     try:
         yield
     finally:
         for run in opened:
             if isinstance(run, OpenRun):
-                _leave(run, "cancelled", "the command ended before it was asked")
-
-
-def _leave(run: OpenRun, status: Literal["failed", "cancelled"], message: str) -> None:
-    """Gives the run up; one that was opened and never taken up does not stay `running`."""
-    with contextlib.suppress(UserError):
-        record = run.directory.read_record()
-        if record is not None and record.status == "running":
-            record.status, record.message = status, message
-            run.directory.write_record(record)
-    let_go(run.directory)
+                run.close("cancelled", "the command ended before it was asked")
 
 
 def _files_of(
@@ -160,7 +149,7 @@ def _open(cell: Cell, shared: _Shared, go_on: bool) -> OpenRun | Exception:
             status: Literal["failed", "cancelled"] = (
                 "failed" if isinstance(error, Exception) else "cancelled"
             )
-            _leave(run, status, str(error) or type(error).__name__)
+            run.close(status, str(error) or type(error).__name__)
             raise
         return run
     except Exception as error:

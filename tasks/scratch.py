@@ -1,13 +1,12 @@
-"""Temporary folders that no kill leaves behind for good.
+"""Temporary folders that are removed even if the processes that use them are killed.
 
-Whoever uses one holds a lock in it. Where all of them were killed before they could remove it, the
-next one who makes a folder does.
+Every process that uses a folder has a locked file in it open: child processes inherit the descriptor.
+A folder whose file nobody has locked any more is removed by the next process that makes one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixtrack.configs.errors import UserError
+from pixtrack.tasks.locks import lock_descriptor
 
 PREFIX = "pixtrack-"
 _LOCK = ".in-use"
@@ -74,8 +74,8 @@ def remove_abandoned(place: Path) -> None:
         with contextlib.suppress(OSError):
             file = os.open(lock, os.O_RDWR)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.parent, ignore_errors=True)
+                if lock_descriptor(file):
+                    shutil.rmtree(lock.parent, ignore_errors=True)
             finally:
                 os.close(file)
 
@@ -91,6 +91,6 @@ def _in_use(folder: Path) -> Scratch:
     new = folder / f"{_LOCK}.new"
     file = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
     with contextlib.suppress(OSError):  # a file system without locks: nobody cleans up after us
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_descriptor(file)
         new.rename(folder / _LOCK)
     return Scratch(folder, file)

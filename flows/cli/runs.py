@@ -237,13 +237,13 @@ def rescore_command(
     """
     from pixtrack.configs.paths import home
     from pixtrack.tasks.comparison import resolve_run
-    from pixtrack.tasks.runs.directory import held
+    from pixtrack.tasks.runs.lock import RunLock
     from pixtrack.tasks.scoring.rescoring import rescore
     from pixtrack.tasks.tracking import check_store
 
     check_store()
     found = resolve_run(run, home(), scored=True)
-    with held(found.directory):
+    with RunLock(found.directory):
         before, now = rescore(found.directory, home(), metric or (), annotations)
         logged = _log(found, home())
     if as_json:
@@ -344,12 +344,12 @@ def import_command(
     from pixtrack.flows.terminal import DataConsole
     from pixtrack.tasks.comparison import resolve_run
     from pixtrack.tasks.exchange.importing import import_predictions
-    from pixtrack.tasks.runs.directory import held
+    from pixtrack.tasks.runs.lock import RunLock
     from pixtrack.tasks.tracking import check_store
 
     check_store()
     made = import_predictions(file, model, dataset, home(), annotations, prompt)
-    with held(made):
+    with RunLock(made):
         logged = _log(resolve_run(str(made.path), home()), home())
     summary = made.read_summary()
     assert summary is not None, "import_predictions writes it"

@@ -18,8 +18,9 @@ from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.datasets.annotations import file_sha256
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.records import Answer, Sample
-from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, fingerprint, held, run_name
+from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, fingerprint, run_name
 from pixtrack.tasks.runs.journal import Journal
+from pixtrack.tasks.runs.lock import RunLock
 from pixtrack.tasks.scoring.finishing import wanted_metrics, write_scores
 from pixtrack.tasks.scoring.predictions import read_predictions
 from pixtrack.tasks.scoring.scored import score_outputs
@@ -70,7 +71,7 @@ def import_predictions(
         **({"prompt": prompt.model_dump(mode="json")} if prompt else {}),
         "dataset_source": source,
     }
-    with held(run):
+    with RunLock(run):
         write_atomically(run.config_file, json.dumps(config, indent=2, ensure_ascii=False))
         with Journal(run.journal_file, print_) as journal:
             have = journal.answers()

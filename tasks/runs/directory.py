@@ -6,13 +6,9 @@ requests.jsonl, answers.jsonl (the journal), scores.parquet, summary.json and en
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -213,46 +209,3 @@ class RunDirectory:
     def write_summary(self, summary: RunSummary) -> None:
         """Replaces the summary, whole or not at all."""
         write_atomically(self.summary_file, summary.model_dump_json(indent=2))
-
-
-_held: dict[Path, int] = {}
-"""Lock files of the runs that this process works on."""
-
-
-def hold(run: RunDirectory) -> None:
-    """Claims the run for this process until `let_go` or its end; may be called twice.
-
-    Raises UserError where another process works on it: two would each mark the other's run.
-    """
-    path = run.path / ".lock"
-    if path in _held:
-        return
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise UserError(
-            f"{run.path}: another command is at work on this run: wait for it or stop it"
-        ) from None
-    except OSError:  # a file system without locks: the journal says so, where it matters
-        os.close(file)
-        return
-    _held[path] = file
-
-
-def let_go(run: RunDirectory) -> None:
-    """Gives up what `hold` claimed."""
-    file = _held.pop(run.path / ".lock", None)
-    if file is not None:
-        os.close(file)
-
-
-@contextmanager
-def held(run: RunDirectory) -> Iterator[None]:
-    """The run belongs to this process for the length of the block; raises as `hold` does."""
-    hold(run)
-    try:
-        yield
-    finally:
-        let_go(run)

@@ -8,7 +8,6 @@ each with when its invocation began (`started`, UTC) and the seconds since then 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import threading
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from pixtrack.configs.errors import UserError
+from pixtrack.tasks.locks import lock_descriptor
 from pixtrack.tasks.records import Answer, answer_from_json, to_json
 
 FORMAT = 1
@@ -109,15 +109,15 @@ class Journal:
 
     def _lock(self, file: int) -> None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{self.path}: another process is answering this run; wait for it or stop it"
-            ) from None
+            locked = lock_descriptor(file)
         except OSError as error:
             raise UserError(
                 f"{self.path}: cannot be locked ({error.strerror}): keep PIXTRACK_HOME on a local disk"
             ) from None
+        if not locked:
+            raise UserError(
+                f"{self.path}: another process is answering this run; wait for it or stop it"
+            )
 
     def _load(self, file: int) -> None:
         data = self.path.read_bytes()

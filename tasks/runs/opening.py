@@ -12,10 +12,11 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import CHECKOUT, Home
 from pixtrack.configs.schema import (
     DatasetConfig,
@@ -29,12 +30,11 @@ from pixtrack.tasks.runs.directory import (
     RunDirectory,
     RunRecord,
     fingerprint,
-    hold,
-    let_go,
     run_name,
 )
 from pixtrack.tasks.runs.invocations import account_for_killed
 from pixtrack.tasks.runs.journal import Journal, read_answers
+from pixtrack.tasks.runs.lock import RunLock
 from pixtrack.tasks.runs.parts import fold, read_with_parts
 from pixtrack.tasks.runs.protocol import Job
 from pixtrack.tasks.runs.requests import PageRule, build_requests
@@ -67,6 +67,8 @@ class OpenRun:
 
     cell: Cell
     directory: RunDirectory
+    lock: RunLock
+    """Acquired; whoever opens a run releases it with `close`."""
     samples: tuple[Sample, ...]
     images: Path
     requests: tuple[Request, ...]
@@ -83,6 +85,18 @@ class OpenRun:
             fingerprint=self.fingerprint,
             sampling=self.cell.sampling,
         )
+
+    def close(self, status: Literal["failed", "cancelled"], message: str) -> None:
+        """Releases the run; one whose record still says `running` gets that status and message."""
+        try:
+            record = self.directory.read_record()
+            if record is not None and record.status == "running":
+                record.status, record.message = status, message
+                self.directory.write_record(record)
+        except UserError:
+            pass  # a damaged record: whoever opens the run next is told
+        finally:
+            self.lock.release()
 
     def answers(self) -> dict[int, Answer]:
         """The journal's answers to this run's questions, by sample index."""
@@ -137,24 +151,26 @@ def open_run(
 ) -> OpenRun:
     """Makes or finds the run's directory, writes its requests, counts what is unanswered.
 
-    The run is held from here on (pixtrack.tasks.runs.directory.hold); UserError where another process works on it.
-    Answers that a run of the same fingerprint with another limit already has are taken over, so
-    that a look at the first twenty questions is not asked again by the whole run.
+    The run is locked from here on, until `OpenRun.close`. Answers that a run of the same fingerprint
+    with another limit already has are copied, so that the whole run does not ask the first twenty
+    questions again after a look at those. Raises UserError where another process has the run locked.
     """
     print_ = fingerprint(identity)
     limit = cell.limit if cell.limit and cell.limit < len(prepared.samples) else None
     name = run_name(cell.model.name, cell.prompt.name, print_, limit)
     directory = RunDirectory.of(home, cell.dataset.name, name)
-    hold(directory)
+    lock = RunLock(directory)
+    lock.acquire()
     try:
-        return _open_held(directory, cell, prepared, identity, limit, flow_run_id)
+        return _open_locked(directory, lock, cell, prepared, identity, limit, flow_run_id)
     except BaseException:
-        let_go(directory)
+        lock.release()
         raise
 
 
-def _open_held(
+def _open_locked(
     directory: RunDirectory,
+    lock: RunLock,
     cell: Cell,
     prepared: PreparedDataset,
     identity: dict[str, Any],
@@ -194,7 +210,7 @@ def _open_held(
         weights=cell.model.weights,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
-    run = OpenRun(cell, directory, samples, prepared.images, requests, 0, print_)
+    run = OpenRun(cell, directory, lock, samples, prepared.images, requests, 0, print_)
     answered = sum(answer.final for answer in run.answers().values())
     unanswered = len(requests) - answered
     account_for_killed(record, directory.journal_file)
@@ -206,7 +222,7 @@ def _open_held(
         record.git_commit = git_commit()
         record.prefect_flow_run_id = flow_run_id or record.prefect_flow_run_id
     directory.write_record(record)
-    return OpenRun(cell, directory, samples, prepared.images, requests, unanswered, print_)
+    return replace(run, unanswered=unanswered)
 
 
 def everything_answered(

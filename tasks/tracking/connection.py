@@ -6,7 +6,6 @@ mlflow is imported on first use, because that takes 1-4 s: `preload()` does it i
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import logging
 import os
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from pixtrack.configs.addresses import shown, without_passwords
 from pixtrack.configs.errors import UserError
@@ -219,8 +220,7 @@ def _client(uri: str) -> Any:
     database = Path(uri.removeprefix("sqlite:///"))
     database.parent.mkdir(parents=True, exist_ok=True)
     # Two processes that make one database at the same time trip over each other's tables.
-    with (database.parent / f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(database.parent / f".{database.name}.lock"):
         follow_the_move(database)
         return mlflow.MlflowClient(tracking_uri=uri)
 

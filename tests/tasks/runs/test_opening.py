@@ -1,16 +1,11 @@
-"""Answers that another run of the same fingerprint has, and the claim on a run."""
+"""Answers that another run of the same fingerprint has are copied, not asked for again."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-from pixtrack.configs.errors import UserError
 from pixtrack.tasks.records import Answer
-from pixtrack.tasks.runs.directory import RunDirectory, hold, let_go
+from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.opening import _take_over_answers
 
@@ -43,31 +38,3 @@ def test_answers_that_replicas_of_a_killed_run_left_in_parts_are_taken_over(tmp_
     (told,) = _take_over_answers(whole, PRINT, {0, 1, 2})
     assert told["answers"] == 1 and read_answers(whole.journal_file)[1].text == "b"
     assert part.exists()  # the other run's own to fold
-
-
-def test_a_run_belongs_to_one_process_until_it_lets_go_or_ends(tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path)
-    hold(run)
-    hold(run)
-    program = (
-        "import sys; from pathlib import Path; from pixtrack.tasks.runs.directory import RunDirectory, hold\n"
-        "hold(RunDirectory(Path(sys.argv[1])))"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    turned_away = subprocess.run(command, capture_output=True, text=True)
-    assert "another command is at work on this run" in turned_away.stderr
-    let_go(run)
-    let_go(run)
-    assert subprocess.run(command).returncode == 0
-    hold(run)  # the other process ended without letting go
-    let_go(run)
-
-
-def test_the_claim_of_a_live_process_is_a_user_error(tmp_path: Path) -> None:
-    import fcntl
-
-    run = RunDirectory(tmp_path)
-    with (tmp_path / ".lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="wait for it or stop it"):
-            hold(run)

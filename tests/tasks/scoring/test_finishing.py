@@ -10,9 +10,8 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_model, load_prompt
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.records import Answer, PreparedDataset, Sample, SampleImage
-from pixtrack.tasks.runs import directory as runs
-from pixtrack.tasks.runs.directory import let_go
 from pixtrack.tasks.runs.journal import Journal
+from pixtrack.tasks.runs.lock import RunLock
 from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
 from pixtrack.tasks.scoring.finishing import finish_run
 
@@ -38,7 +37,7 @@ def run(tmp_path: Path) -> OpenRun:
         source={},
     )
     opened = open_run(cell, prepared, {"model": "m"}, home)
-    let_go(opened.directory)
+    opened.lock.release()
     return opened
 
 
@@ -66,4 +65,4 @@ def test_a_run_that_cannot_be_opened_is_nobodys(run: OpenRun, tmp_path: Path) ->
     part = run.directory.journal_file.with_name("answers.part0.jsonl")
     with Journal(part, run.fingerprint), pytest.raises(UserError, match="another process"):
         open_run(run.cell, prepared, {"model": "m"}, Home(tmp_path))
-    assert run.directory.path / ".lock" not in runs._held
+    assert not RunLock(run.directory).acquired

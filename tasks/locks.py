@@ -1,0 +1,25 @@
+"""The lock on a file that is open already: it lasts as long as any process has that file open.
+
+Locks on a path are `filelock.FileLock`. That class opens a file of its own and keeps the descriptor
+to itself, so it serves neither the journal, which must lock the very file that it appends to, nor a
+scratch folder, whose lock the child processes inherit. The lock is of the same kind (`flock`), so the
+two exclude each other. filelock's own function for descriptors came with 3.30, and the inference
+child may run with the older one that a vendor's vLLM brings.
+"""
+
+from __future__ import annotations
+
+import fcntl
+
+
+def lock_descriptor(descriptor: int) -> bool:
+    """Locks the open file without waiting; False where another process has it locked.
+
+    The lock is released when the last process that has the descriptor closes it or ends, also by
+    SIGKILL. Raises OSError where the file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
