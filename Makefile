@@ -100,7 +100,7 @@ worker: setup ## Run a worker for the deployments, in the foreground
 
 lock: setup ## Resolve the constraints anew (needs uv)
 	@for extra in cpu cuda; do \
-	  { sed -n '1,2p' constraints/$$extra.txt; uv pip compile -q --python-version 3.11 $$([ $$extra = cpu ] && echo --extra-index-url $(TORCH_CPU_INDEX)) pyproject.toml --extra $$extra --extra dev --no-annotate --no-header; } > constraints/$$extra.new \
+	  { sed -n '1,2p' constraints/$$extra.txt; uv pip compile -q --python-version 3.11 $$([ $$extra = cpu ] && echo --extra-index-url $(TORCH_CPU_INDEX)) pyproject.toml --extra $$extra --extra dev --extra docs --no-annotate --no-header; } > constraints/$$extra.new \
 	  && mv constraints/$$extra.new constraints/$$extra.txt || exit 1; done
 
 screenshots: setup ## Make the README's pictures from a real run (needs Chromium)

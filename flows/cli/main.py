@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import sys
+from typing import Annotated
 
 import typer
 
@@ -18,12 +19,35 @@ from pixtrack.tasks.servers.proxies import keep_loopback_direct
 
 app = typer.Typer(
     name="pixtrack",
-    help="Evaluate, track and compare vision-language models on documents, charts and infographics.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from pixtrack.configs.checkout import version_line
+
+        say(version_line())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_say_version,
+            help="Print pixtrack's version and nothing else.",
+        ),
+    ] = False,
+) -> None:
+    """Evaluate, track and compare vision-language models on documents, charts and infographics."""
+
 
 for _area in (evaluate, study, compare, runs, datasets, score, models, tokens, deploy):
     _area.register(app)

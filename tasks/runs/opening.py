@@ -10,14 +10,15 @@ import datetime
 import json
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import pixtrack
+from pixtrack.configs.checkout import git_commit
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.paths import CHECKOUT, Home
+from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import (
     DatasetConfig,
     ModelConfig,
@@ -280,38 +281,7 @@ def host_facts() -> dict[str, Any]:
         "hostname": platform.node(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "pixtrack": pixtrack.__version__,
         "cpus": os.cpu_count() or 0,
         "command": " ".join(Path(part).name if i == 0 else part for i, part in enumerate(sys.argv)),
     }
-
-
-def git_commit() -> str:
-    """The commit of the checkout that is running, with `+changes` where the tree differs from it.
-
-    "" where pixtrack is installed from a wheel, or its files lie in a repository of somebody else:
-    that repository's commit says nothing of them.
-    """
-    if CHECKOUT is None:
-        return ""
-    try:
-        top, commit = _git("rev-parse", "--show-toplevel", "HEAD").splitlines()
-        if Path(top).resolve() != CHECKOUT:
-            return ""
-        changed = _git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return ""
-    return f"{commit}+changes" if changed else commit
-
-
-def _git(*arguments: str) -> str:
-    """What git says of the checkout, whatever repository a git hook has set for its commands."""
-    set_by_hooks = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
-    environment = {name: os.environ[name] for name in os.environ.keys() - set_by_hooks}
-    return subprocess.run(
-        ["git", "-C", str(CHECKOUT), *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=5,
-        check=True,
-    ).stdout.strip()

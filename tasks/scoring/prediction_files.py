@@ -33,11 +33,29 @@ def score_file(
     prompt: str | None = None,
     metrics: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Scores the predictions, writes OUT/scores.csv and OUT/summary.json, returns the summary.
+    """`score_predictions`, with OUT/scores.csv and OUT/summary.json written; returns the summary."""
+    scored, summary = score_predictions(dataset, predictions, annotations, prompt, metrics)
+    try:
+        write_score_files(out, scored, summary)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or out}: cannot be written ({error.strerror or error}): --out names a folder"
+        ) from None
+    return summary
+
+
+def score_predictions(
+    dataset: str,
+    predictions: Path,
+    annotations: Path | None = None,
+    prompt: str | None = None,
+    metrics: Sequence[str] = (),
+) -> tuple[ScoredRun, dict[str, Any]]:
+    """Scores the predictions; returns the scores, and their summary as `summary_of` makes it.
 
     `predictions` is a file (see pixtrack.tasks.scoring.predictions), a run directory, or its answers.jsonl.
     The golds come from the annotation file, or from the prepared dataset where none is named;
-    `metrics` are added to the dataset's own. Raises UserError for whatever is wrong with the files; nothing is written then.
+    `metrics` are added to the dataset's own. Raises UserError for whatever is wrong with the files.
     """
     config = load_dataset(dataset)
     wanted = tuple(dict.fromkeys((*config.metrics, *metrics)))
@@ -61,14 +79,7 @@ def score_file(
         "postprocess": list(steps),
         "annotations": source,
     }
-    summary = summary_of(scored, config, provenance)
-    try:
-        write_score_files(out, scored, summary)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or out}: cannot be written ({error.strerror or error}): --out names a folder"
-        ) from None
-    return summary
+    return scored, summary_of(scored, config, provenance)
 
 
 def _samples(

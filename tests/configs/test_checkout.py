@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pixtrack.tasks.runs import opening
-from pixtrack.tasks.runs.opening import git_commit
+import pixtrack
+from pixtrack.configs import checkout
+from pixtrack.configs.checkout import git_commit, version_line
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def repository(tmp_path: Path) -> Path:
 def test_the_checkout_that_runs_is_recorded_and_whether_it_is_changed(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "CHECKOUT", repository)
+    monkeypatch.setattr(checkout, "CHECKOUT", repository)
     commit = git_commit()
     assert len(commit) == 40
     (repository / "inside" / "file.py").write_text("2\n")
@@ -33,16 +34,16 @@ def test_the_checkout_that_runs_is_recorded_and_whether_it_is_changed(
 
 
 def test_an_installed_package_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "CHECKOUT", None)
+    monkeypatch.setattr(checkout, "CHECKOUT", None)
     assert git_commit() == ""
 
 
 def test_a_repository_around_the_files_is_somebody_elses(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "CHECKOUT", repository / "inside")
+    monkeypatch.setattr(checkout, "CHECKOUT", repository / "inside")
     assert git_commit() == ""
-    monkeypatch.setattr(opening, "CHECKOUT", tmp_path / "absent")
+    monkeypatch.setattr(checkout, "CHECKOUT", tmp_path / "absent")
     assert git_commit() == ""
 
 
@@ -50,5 +51,17 @@ def test_the_repository_of_a_git_hook_is_not_taken_for_it(
     repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(repository / ".git"))
-    monkeypatch.setattr(opening, "CHECKOUT", tmp_path_factory.mktemp("no_repository"))
+    monkeypatch.setattr(checkout, "CHECKOUT", tmp_path_factory.mktemp("no_repository"))
     assert git_commit() == ""
+
+
+def test_the_version_names_the_commit_of_a_checkout_alone(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkout, "CHECKOUT", repository)
+    commit = git_commit()
+    assert version_line() == f"pixtrack {pixtrack.__version__} (checkout at {commit[:12]})"
+    (repository / "inside" / "file.py").write_text("2\n")
+    assert version_line().endswith(f"{commit[:12]}+changes)")
+    monkeypatch.setattr(checkout, "CHECKOUT", None)
+    assert version_line() == f"pixtrack {pixtrack.__version__}"

@@ -1,1 +1,0 @@
-"""Studies (*.yaml), and how the shipped small model was trained."""
