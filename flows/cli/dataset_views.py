@@ -17,9 +17,10 @@ from pixtrack.flows.bars import bar
 from pixtrack.flows.plain_text import json_text, say
 from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.datasets import load_prepared, prepare
-from pixtrack.tasks.datasets.adding import NewDataset, add_dataset
+from pixtrack.tasks.datasets.adding import add_dataset
 from pixtrack.tasks.datasets.card import address, card
 from pixtrack.tasks.datasets.manifest import folder, read_manifest
+from pixtrack.tasks.datasets.new_dataset import NewDataset
 
 
 def print_json(data: Any) -> None:
@@ -256,10 +257,15 @@ def columns_of(options: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
+def _say_understood(lines: Sequence[str]) -> None:
+    for line in lines:
+        say(f"pixtrack: understood: {line}", err=True)
+
+
 def add(new: NewDataset, as_json: bool) -> None:
     """Adds a dataset and says what was written and what comes next."""
     with bar(f"check {new.name}", "rows") as shown:
-        added = add_dataset(new, shown.update)
+        added = add_dataset(new, shown.update, _say_understood)
     if as_json:
         print_json(
             {
@@ -268,6 +274,7 @@ def add(new: NewDataset, as_json: bool) -> None:
                 "rows": added.rows,
                 "images": added.images,
                 "bad_rows": list(added.problems),
+                "understood": list(added.understood),
                 "metrics": list(added.config.metrics),
                 "headline": added.config.headline,
                 "prompt": added.config.prompt,

@@ -131,8 +131,25 @@ def prepare_dataset(
 
 def add_dataset(
     name: Annotated[str, typer.Argument(help="The dataset's name: letters, digits, '_', '-'.")],
-    qa_file: Annotated[Path, typer.Option(help="JSON Lines: one object a question.")],
-    img_folder: Annotated[Path, typer.Option(help="The folder that image names start at.")],
+    qa_file: Annotated[
+        Path,
+        typer.Option(
+            help="The questions: JSON Lines, JSON, CSV, TSV or parquet (a file or a folder)."
+        ),
+    ],
+    img_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that names of images and PDFs start at; default: the file's own."
+        ),
+    ] = None,
+    answers_file: Annotated[
+        Path | None,
+        typer.Option(help="Answers in a file of their own, joined by question id (VQA)."),
+    ] = None,
+    text_only: Annotated[
+        bool, typer.Option("--text-only", help="The questions are on no image.")
+    ] = False,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -151,7 +168,7 @@ def add_dataset(
         ),
     ] = None,
     row_format: Annotated[
-        str, typer.Option(help="plain, vqa or chartqapro; default: seen from the first row.")
+        str, typer.Option(help="How a row is laid out; default: seen from the rows.")
     ] = "",
     title: Annotated[str, typer.Option(help="As people write it.")] = "",
     licence: Annotated[str, typer.Option(help="The data's licence.")] = "",
@@ -170,7 +187,7 @@ def add_dataset(
     from pixtrack.configs.errors import unknown_name
     from pixtrack.configs.loading import load_prompt
     from pixtrack.flows.cli import dataset_views
-    from pixtrack.tasks.datasets.adding import NewDataset
+    from pixtrack.tasks.datasets.new_dataset import NewDataset
     from pixtrack.tasks.scoring import METRICS
 
     for chosen in [*(metric or []), *([headline] if headline else [])]:
@@ -182,6 +199,8 @@ def add_dataset(
         name=name,
         qa_file=qa_file,
         img_folder=img_folder,
+        answers_file=answers_file,
+        text_only=text_only,
         metrics=tuple(metric or ()),
         headline=headline,
         prompt=prompt,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +15,14 @@ from pydantic import ValidationError
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, names
 from pixtrack.configs.paths import home, writable_configs
-from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
+from pixtrack.configs.schema import AnnotationDataset, DatasetConfig, DatasetGroup
 from pixtrack.tasks.datasets.annotations import (
-    COLUMNS,
     AnnotationSource,
-    columns_of,
     file_sha256,
 )
 from pixtrack.tasks.datasets.checks import row_problem
+from pixtrack.tasks.datasets.converting import InPlace, Questions, read_questions
+from pixtrack.tasks.datasets.new_dataset import NewDataset
 from pixtrack.tasks.datasets.rows import RawRow
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.images import BadImage, inspect_image
@@ -32,24 +31,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 METRIC_OF_FORMAT = {"plain": "anls", "vqa": "vqa_accuracy", "chartqapro": "chartqapro"}
 """The metric of a dataset of which nothing is said, by the form of its golds."""
 SHOWN = 5
-
-
-@dataclass(frozen=True)
-class NewDataset:
-    """What a user says of a dataset; what is empty is found out or takes a default."""
-
-    name: str
-    qa_file: Path
-    img_folder: Path
-    metrics: tuple[str, ...] = ()
-    headline: str = ""
-    prompt: str = ""
-    title: str = ""
-    licence: str = ""
-    row_format: str = ""
-    columns: Mapping[str, str] | None = None
-    replace: bool = False
-    allow_bad_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,63 +43,95 @@ class Added:
     images: int
     problems: tuple[str, ...]
     """Of the bad rows that were allowed, one line each."""
+    understood: tuple[str, ...] = ()
+    """What was found in the file, in words."""
 
 
-def add_dataset(new: NewDataset, progress: Callable[[int, int], None] | None = None) -> Added:
-    """Checks every row and image, then writes configs/datasets/NAME.yaml.
+def add_dataset(
+    new: NewDataset,
+    progress: Callable[[int, int], None] | None = None,
+    on_understood: Callable[[Sequence[str]], None] = lambda _lines: None,
+) -> Added:
+    """Checks every row and image, then writes NAME.yaml into the user's own configurations.
 
-    With `replace`, an existing dataset (one of the seven, say) keeps its metrics, prompt and
-    published scores, and gets these files as its source. Raises UserError, before anything is
-    written, for names that are taken, keys that are missing, and bad rows unless they are allowed.
+    `on_understood` is told in words what was found in the file, before anything is written. A file
+    that is not JSON Lines in our layout is converted: NAME.jsonl lies beside the YAML, images that
+    were inside of the file in the data home. With `replace`, an existing dataset (one of the seven,
+    say) keeps its metrics, prompt and published scores, and gets these files as its source. Raises
+    UserError, before anything is written, for names that are taken, keys that are missing, and bad
+    rows unless they are allowed.
     """
-    if not NAME.fullmatch(new.name):
-        raise UserError(
-            f"dataset name {new.name!r}: use letters, digits, '_', '-' and '.', at most 80"
-        )
-    exists = new.name in names(DatasetConfig)
-    if exists and not new.replace:
-        raise UserError(
-            f"dataset {new.name} exists already: choose another name, or --replace its source"
-            " (metrics, prompt and published scores stay)"
-        )
-    config = _config(new, load_dataset(new.name) if exists else None)
-    source = AnnotationSource(config, _source_of(config), home().pages)
-    problems, rows, images = _check(source, progress)
-    if problems and (not new.allow_bad_rows or len(problems) == rows):
-        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
-        raise UserError(
-            f"{len(problems)} of {rows} rows cannot be asked: {'; '.join(problems[:SHOWN])}{more}."
-            " Mend them, or add --allow-bad-rows to keep them as failed samples"
-        )
-    config = config.model_copy(update={"questions": rows, "images": images})
+    old = _existing(new)
+    asked = read_questions(new)
+    on_understood(asked.understood.lines())
     path = writable_configs() / "datasets" / f"{new.name}.yaml"
-    write_atomically(path, _to_yaml(config))
-    return Added(config, path, rows, images, tuple(problems))
-
-
-def _config(new: NewDataset, old: DatasetConfig | None) -> DatasetConfig:
-    qa_file, folder = new.qa_file.expanduser().absolute(), new.img_folder.expanduser().absolute()
-    if not qa_file.is_file():
-        raise UserError(f"{qa_file}: no such file (--qa-file)")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder (--img-folder)")
-    columns = columns_of(dict(new.columns or {}), new.name)
-    first = _first_record(qa_file)
-    for field in ("question", "answers", "image"):
-        if columns[field] not in first:
+    with asked.in_place(path, keep=False) as files:
+        config = _config(new, old, asked, files)
+        source = AnnotationSource(config, _source_of(config), home().pages)
+        problems, rows, images = _check(source, progress)
+        problems = _all_problems(asked.problems, problems)
+        if problems and (not new.allow_bad_rows or len(problems) >= rows):
+            more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
             raise UserError(
-                f"{qa_file}: its first row has no key {columns[field]!r}; it has"
-                f" {', '.join(sorted(first)) or 'none'}: say which with --column {field}=KEY"
+                f"{len(problems)} of {rows} rows cannot be asked: {'; '.join(problems[:SHOWN])}"
+                f"{more}. Mend them, or add --allow-bad-rows to keep them as failed samples"
             )
+        files.keep()
+    config = _config(new, old, asked, files)
+    config = config.model_copy(update={"questions": rows, "images": images})
+    write_atomically(path, _to_yaml(config))
+    return Added(config, path, rows, images, tuple(problems), tuple(asked.understood.lines()))
+
+
+def _all_problems(of_the_file: Sequence[str], of_the_rows: Sequence[str]) -> list[str]:
+    """Each bad row once: both looks may have met it."""
+    said = " ".join(of_the_rows)
+    return [*(line for line in of_the_file if line.split(": ")[0] not in said), *of_the_rows]
+
+
+def _existing(new: NewDataset) -> DatasetConfig | None:
+    """The dataset that is to get new files. Raises UserError for a name that cannot be taken."""
+    name = new.name
+    if not NAME.fullmatch(name):
+        raise UserError(f"dataset name {name!r}: use letters, digits, '_', '-' and '.', at most 80")
+    base, _, size = name.rpartition("-")
+    if (
+        size.isdecimal()
+        and base in names(DatasetConfig)
+        and load_dataset(base).source.kind == "sample"
+    ):
+        raise UserError(
+            f"dataset name {name!r}: that is {base} with {size} images; choose another name"
+        )
+    if name in names(DatasetGroup):
+        raise UserError(f"dataset name {name!r}: a group of datasets is called so; choose another")
+    if name in names(DatasetConfig):
+        if not new.replace:
+            raise UserError(
+                f"dataset {name} exists already: choose another name, or --replace its source"
+                " (metrics, prompt and published scores stay)"
+            )
+        return load_dataset(name)
+    try:
+        other = load_dataset(name).name
+    except UserError:
+        return None  # no alias either
+    raise UserError(f"dataset name {name!r}: {other} is called so too; choose another")
+
+
+def _config(
+    new: NewDataset, old: DatasetConfig | None, asked: Questions, files: InPlace
+) -> DatasetConfig:
     source = {
         "kind": "annotations",
-        "qa_file": str(qa_file),
-        "img_folder": str(folder),
-        "sha256": file_sha256(qa_file),
-        "columns": {field: key for field, key in columns.items() if COLUMNS[field] != key},
+        "qa_file": str(files.qa_file),
+        "img_folder": str(files.folder),
+        "sha256": file_sha256(files.qa_file),
+        "columns": files.columns,
     }
-    row_format = new.row_format or (old.row_format if old else _format_of(first, columns))
-    metrics = new.metrics or (old.metrics if old else (METRIC_OF_FORMAT[row_format],))
+    row_format = new.row_format or (old.row_format if old else asked.row_format)
+    default = "multiple_choice" if asked.has_options else METRIC_OF_FORMAT.get(row_format, "anls")
+    metrics = new.metrics or (old.metrics if old else (default,))
     headline = new.headline or (old.headline if old and not new.metrics else metrics[0])
     values: dict[str, Any] = old.model_dump(exclude={"source"}) if old else {"name": new.name}
     values.update(source=source, row_format=row_format, metrics=metrics, headline=headline)
@@ -131,33 +144,6 @@ def _config(new: NewDataset, old: DatasetConfig | None) -> DatasetConfig:
         first_error = error.errors()[0]
         key = ".".join(str(part) for part in first_error["loc"])
         raise UserError(f"dataset {new.name}: {key}: {first_error['msg']}") from None
-
-
-def _first_record(path: Path) -> dict[str, Any]:
-    """The first row by the file's own keys."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if not text:
-                continue
-            try:
-                data = json.loads(text)
-            except ValueError:
-                data = None
-            if not isinstance(data, dict):
-                raise UserError(
-                    f"{path} line {number}: not a JSON object: one a line is needed (JSON Lines,"
-                    " not one JSON array)"
-                )
-            return data
-    raise UserError(f"{path}: no rows (--qa-file)")
-
-
-def _format_of(record: Mapping[str, Any], columns: Mapping[str, str]) -> str:
-    if isinstance(record[columns["question"]], list):
-        return "chartqapro"
-    golds = record[columns["answers"]]
-    return "vqa" if isinstance(golds, list) and golds and isinstance(golds[0], dict) else "plain"
 
 
 def _source_of(config: DatasetConfig) -> AnnotationDataset:

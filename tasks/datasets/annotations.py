@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pixtrack.configs.paths import config_file
 from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
 from pixtrack.tasks.datasets.fields import FIELDS, REQUIRED, to_row
 from pixtrack.tasks.datasets.pdf_pages import PdfPages
+from pixtrack.tasks.datasets.readers.base import parse_json
 from pixtrack.tasks.datasets.rows import Batch, RawRow
 from pixtrack.tasks.images import BadImage
 from pixtrack.tasks.records import Sample
@@ -155,9 +156,9 @@ def _parse(
         text = raw.decode("utf-8", "replace")
         error = f"not valid UTF-8 at byte {problem.start}"
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        return {}, error or f"not valid JSON ({problem})"
+        data = parse_json(text)
+    except ValueError as problem:
+        return {}, error or str(problem)
     values, unusable = record_values(data, columns, required)
     return values, error or unusable
 
@@ -212,7 +213,7 @@ def find_image(folder: Path, name: Any) -> Path:
     if "\0" in name or Path(name).is_absolute() or "\\" in name:
         raise BadImage("not a path inside the image folder")
     try:
-        real = (folder / name).resolve(strict=True)
+        real = _existing(folder, name).resolve(strict=True)
         mode = real.stat().st_mode
     except FileNotFoundError:
         if ".." in Path(name).parts:
@@ -225,6 +226,18 @@ def find_image(folder: Path, name: Any) -> Path:
     if not stat.S_ISREG(mode):
         raise BadImage("not a regular file")
     return real
+
+
+def _existing(folder: Path, name: str) -> Path:
+    """The file of that name, also where its letters are composed otherwise (é as e and an accent).
+
+    macOS decomposes the names of files; most tables of questions do not.
+    """
+    for form in ("NFC", "NFD"):
+        other = folder / unicodedata.normalize(form, name)
+        if not (folder / name).exists() and other.exists():
+            return other
+    return folder / name
 
 
 def stamp(source: AnnotationDataset, described: dict[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ from pixtrack.configs.errors import unknown_name
 from pixtrack.tasks.datasets.formats.base import BadField
 from pixtrack.tasks.datasets.formats.chartqapro import chartqapro
 from pixtrack.tasks.datasets.formats.choice_index import choice_index
+from pixtrack.tasks.datasets.formats.conversation import conversation
 from pixtrack.tasks.datasets.formats.mathvista import mathvista
 from pixtrack.tasks.datasets.formats.mmlongbench_doc import mmlongbench_doc
 from pixtrack.tasks.datasets.formats.mmmu import mmmu
@@ -29,6 +30,7 @@ FORMATS: dict[str, Format] = {
     "plain": plain,
     "vqa": vqa,
     "chartqapro": chartqapro,
+    "conversation": conversation,
     "choice_index": choice_index,
     "mmmu": mmmu,
     "mmmu_pro_vision": mmmu_pro_vision,

@@ -57,7 +57,7 @@ def label_of(value: Any, what: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, list | tuple):
-        return ", ".join(text_of(part, what) for part in value)
+        return ", ".join(text_of(part, what) for part in value if part is not None)
     return text_of(value, what)
 
 

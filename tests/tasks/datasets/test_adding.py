@@ -12,7 +12,8 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset
 from pixtrack.configs.paths import PACKAGE_ROOT, Home
 from pixtrack.tasks.datasets import prepare
-from pixtrack.tasks.datasets.adding import NewDataset, add_dataset
+from pixtrack.tasks.datasets.adding import add_dataset
+from pixtrack.tasks.datasets.new_dataset import NewDataset
 from tests.tasks.datasets.conftest import Folder, row
 
 
@@ -134,11 +135,17 @@ def test_what_is_wrong_is_named_by_its_option(
     ("text", "message"),
     [
         (b"", "no rows"),
-        (b'[{"question": "a"}]\n', "line 1: not a JSON object: one a line is needed"),
-        (b"\n\nnot json\n", "line 3: not a JSON object"),
+        (b"\n\nnot json\n", "line 3: not valid JSON"),
+        (b'{"image":"0.png","question":"q","answer":["42"],}\n', "line 1: not valid JSON"),
+        (b'{"a": 1, "a": 2}\n', "line 1: the key 'a' is given twice"),
+        (b'"text"\n', "line 1: expected a JSON object, found str"),
+        (b"\xff\xfe\n", "line 1: not valid UTF-8 at byte 0"),
+        (b'{"data": 3}\n{"data": 4}\n', "no key 'question'; it has data"),
     ],
 )
-def test_a_file_that_is_not_json_lines_is_named(folder: Folder, text: bytes, message: str) -> None:
+def test_a_file_that_cannot_be_read_is_named_by_line(
+    folder: Folder, text: bytes, message: str
+) -> None:
     folder.qa_file.write_bytes(text)
     with pytest.raises(UserError, match=message):
         add_dataset(new(folder))

@@ -76,11 +76,11 @@ def test_what_cannot_be_rendered_says_why(
 
 
 def test_a_document_without_pages_or_with_too_many_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadImage, match="without pages|cannot be opened"):
+    with pytest.raises(BadImage, match=r"without pages|cannot be opened"):
         PdfPages(tmp_path / "pages", 72, 100).of(pdf(tmp_path / "none.pdf", 0))
     with pytest.raises(BadImage, match=r"1,200 pages, more than 1,000: .* source.most_pages"):
         PdfPages(tmp_path / "pages", 72, 1000).of(pdf(tmp_path / "many.pdf", 1200))
-    with pytest.raises(BadImage, match="page 1 is .* too large at 600 dpi"):
+    with pytest.raises(BadImage, match=r"page 1 is .* too large at 600 dpi"):
         PdfPages(tmp_path / "pages", 600, 10).of(pdf(tmp_path / "big.pdf", 1, (9000, 9000)))
 
 

@@ -1,0 +1,40 @@
+"""A row of a user's file, as its reader gives it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One record by the file's own keys, or why it is none."""
+
+    place: str
+    """Where it stands, in the file's own terms: line 3, row 7, item 2."""
+    values: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON of which no object has a key twice. Raises ValueError with a reason in a few words."""
+    try:
+        if isinstance(text, bytes):  # json would take UTF-16 too
+            text = text.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("not valid JSON: nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not valid UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not valid JSON ({error})") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is given twice")
+    return found
