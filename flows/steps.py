@@ -25,10 +25,11 @@ from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
 from pixtrack.tasks.inference.starting import acquire, engine_facts, report_before_start
 from pixtrack.tasks.inference.task import ask_questions, identify_engine, open_the_run
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunDirectory, RunSummary
+from pixtrack.tasks.runs.invocations import note_invocation
 from pixtrack.tasks.runs.opening import Cell, OpenRun, identity_of
 from pixtrack.tasks.runs.protocol import Event
-from pixtrack.tasks.scoring.finishing import note_invocation
 from pixtrack.tasks.scoring.task import score_answers
 from pixtrack.tasks.timings import note, timed
 from pixtrack.tasks.tracking import TrackingUnavailable, begin, check_store, end
@@ -206,7 +207,8 @@ def _noted(run: OpenRun, on_event: Callable[[Event], None]) -> Iterator[Callable
     except BaseException:
         record = run.directory.read_record()
         if record is not None and latest is not None:
-            note_invocation(record, latest.done, latest.elapsed_seconds, None, latest.started)
+            broken_off = AskedRun(latest.done, latest.elapsed_seconds, latest.started)
+            note_invocation(record, broken_off)
             run.directory.write_record(record)
         raise
 

@@ -351,8 +351,9 @@ def import_command(
     made = import_predictions(file, model, dataset, home(), annotations, prompt)
     with RunLock(made):
         logged = _log(resolve_run(str(made.path), home()), home())
-    summary = made.read_summary()
-    assert summary is not None, "import_predictions writes it"
+    summary, record = made.read_summary(), made.read_record()
+    assert summary is not None and record is not None, "import_predictions writes them"
+    summary = summary.model_copy(update={"mlflow_run_id": record.mlflow_run_id})
     if as_json:
         say(summary.model_dump_json(indent=2))
     else:

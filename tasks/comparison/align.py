@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.comparison.load import LoadedRun
 from pixtrack.tasks.comparison.result import FailedPolicy
-from pixtrack.tasks.scoring.scored import cluster_codes
+from pixtrack.tasks.scoring.scored import clusters_of
 
 QUESTION_COLUMNS = (
     "index",
@@ -78,7 +78,7 @@ def align(runs: Sequence[LoadedRun]) -> Aligned:
     names = [run.record.name for run in runs]
     return Aligned(
         questions=first[list(QUESTION_COLUMNS)],
-        images=cluster_codes(first),
+        images=clusters_of(first),
         runs=dict(zip(names, tables, strict=True)),
         notes=tuple(notes),
     )

@@ -45,6 +45,7 @@ from pixtrack.tasks.comparison.standings import (
 )
 from pixtrack.tasks.comparison.verdict import outcome_of, overall, sentence
 from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.scoring.uncertainty import clustered_mean
 
 Progress = Callable[[str], None]
 
@@ -118,7 +119,7 @@ class _Pair:
         self.values = np.where(known, ours - theirs, np.nan)
         self.known = known
         self.images = draft.aligned.images[known]
-        self.mean = statistics.clustered_mean(self.values[known], self.images)
+        self.mean = clustered_mean(self.values[known], self.images)
         self.p = statistics.sign_flip_p(self.values[known], self.images)
         self.counts = statistics.win_tie_loss(self.values[known])
         self.agreement = statistics.agreement(ours[known], theirs[known])

@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pixtrack.tasks.comparison.result import Breakdown, GroupRow, PairedInterval
-from pixtrack.tasks.comparison.statistics import clustered_mean
 from pixtrack.tasks.scoring.breakdowns import groups_of
-from pixtrack.tasks.scoring.uncertainty import interval_of_codes
+from pixtrack.tasks.scoring.uncertainty import clustered_mean, interval_of_codes
 
 Columns = Mapping[str, NDArray[np.float64]]
 

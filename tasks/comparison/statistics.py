@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-
-Floats = NDArray[np.float64]
 
 ALPHA = 0.05
 POWER = 0.80
@@ -29,52 +26,10 @@ _FLIPS_AT_ONCE = 2_000
 _TIE = 1e-9
 
 
-@dataclass(frozen=True)
-class ClusteredMean:
-    """A mean with its image-clustered uncertainty."""
-
-    mean: float
-    stderr: float | None
-    """None where fewer than two images, or no variation, give an estimate."""
-    low: float | None
-    high: float | None
-    n: int
-    clusters: int
-
-
-def cluster_codes(clusters: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[np.intp], int]:
-    """Each item's cluster as 0…k-1, and k."""
-    values, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    return codes, len(values)
-
-
-def clustered_mean(values: ArrayLike, clusters: Sequence[Any] | NDArray[Any]) -> ClusteredMean:
-    """The mean of `values` with a 95% interval that allows for correlation within a cluster.
-
-    The mean is a ratio of two cluster totals; its linearised (Taylor) variance with the CR1
-    small-sample factor G/(G-1) is what an intercept-only regression with cluster-robust errors
-    gives (Cameron & Miller 2015, eq. 11-12); t quantile with G-1 degrees of freedom.
-    """
-    data = np.asarray(values, dtype=float)
-    n = len(data)
-    if n == 0:
-        return ClusteredMean(float("nan"), None, None, None, 0, 0)
-    codes, count = cluster_codes(clusters)
-    mean = float(data.mean())
-    if count < 2:
-        return ClusteredMean(mean, None, None, None, n, count)
-    totals = np.bincount(codes, weights=data - mean, minlength=count)
-    variance = float(totals @ totals) / n**2 * count / (count - 1)
-    if variance < 1e-24:
-        # No variation seen is not certainty: twenty questions all right do not prove 100 ± 0.
-        return ClusteredMean(mean, None, None, None, n, count)
-    error = variance**0.5
-    margin = float(stats.t.ppf(1 - ALPHA / 2, count - 1)) * error
-    return ClusteredMean(mean, error, mean - margin, mean + margin, n, count)
-
-
-def sign_flip_p(differences: ArrayLike, clusters: Sequence[Any] | NDArray[Any]) -> float | None:
+def sign_flip_p(differences: ArrayLike, codes: NDArray[np.intp]) -> float | None:
     """Two-sided p-value of "neither is better": a paired permutation test by image.
+
+    `codes` numbers each difference's image from 0.
 
     Where neither model is better, swapping their names on an image changes nothing: the sign of
     each image's summed difference is random. Exact over all flips for up to EXACT_CLUSTERS images
@@ -84,8 +39,7 @@ def sign_flip_p(differences: ArrayLike, clusters: Sequence[Any] | NDArray[Any]) 
     data = np.asarray(differences, dtype=float)
     if len(data) == 0:
         return None
-    codes, count = cluster_codes(clusters)
-    totals = np.bincount(codes, weights=data, minlength=count)
+    totals = np.bincount(codes, weights=data)
     totals = totals[np.abs(totals) > _TIE]
     if len(totals) == 0:
         return 1.0

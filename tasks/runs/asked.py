@@ -1,20 +1,20 @@
-"""What asking a run's questions took: handed from the engine's step to scoring and reporting."""
+"""What one command asked of a run: handed from the engine's step to scoring and reporting."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from pixtrack.tasks.runs.protocol import Event
-
 
 @dataclass
 class AskedRun:
-    """What asking a run's questions took."""
+    """The questions of a run that one command asked, and how long that took."""
 
     asked: int = 0
+    """Answers that came, failed ones too."""
     seconds: float = 0.0
+    """From the first question to the last answer; an engine's start is not in it."""
     started: str = ""
     """UTC, ISO 8601; "" where nothing was asked."""
-    last: Event | None = None
     engine: dict[str, Any] = field(default_factory=dict)
+    """What the engine said of itself when it was ready; {} where it was not."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
+from pixtrack.configs.schema import PromptConfig
 from pixtrack.tasks.files import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -183,6 +184,24 @@ class RunDirectory:
     def write_record(self, record: RunRecord) -> None:
         """Replaces the record, whole or not at all."""
         write_atomically(self.record_file, record.model_dump_json(indent=2))
+
+    def read_prompt(self, dataset: str) -> PromptConfig | None:
+        """The prompt of config.json, as it is for that dataset.
+
+        None where the run kept none: predictions of an unknown prompt that were imported. Raises
+        UserError where it cannot be read.
+        """
+        if not self.config_file.is_file():
+            return None
+        try:
+            kept = json.loads(self.config_file.read_text(encoding="utf-8")).get("prompt")
+            return PromptConfig.model_validate(kept).for_dataset(dataset) if kept else None
+        except (ValueError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self.config_file}: the run's prompt cannot be read ({reason}); the command that "
+                "made the run writes this file anew"
+            ) from None
 
     def read_summary(self) -> RunSummary | None:
         """The summary of the last finished invocation, or None.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunRecord
 from pixtrack.tasks.runs.journal import whole_lines
 
@@ -56,6 +57,21 @@ def read_invocations(journal: Path) -> list[Invocation]:
             one.asked += 1
             one.seconds = max(one.seconds, float(told["elapsed"]))
     return list(found.values())
+
+
+def note_invocation(record: RunRecord, asked: AskedRun) -> None:
+    """Adds an invocation to the record, and its engine, if it asked anything."""
+    if asked.engine:
+        record.engine = asked.engine
+    if asked.asked:
+        record.invocations.append(
+            {
+                **({"started": asked.started} if asked.started else {}),
+                "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "asked": asked.asked,
+                "seconds": round(asked.seconds, 3),
+            }
+        )
 
 
 def account_for_killed(record: RunRecord, journal: Path) -> None:

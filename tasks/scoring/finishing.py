@@ -1,97 +1,70 @@
-"""Finishes a run: answers to scores.parquet, summary.json and the record's last word.
+"""Finishes a run: scores its answers and writes scores.parquet, summary.json and the record.
 
-Called after asking and before tracking; needs no engine, so it may be called at any time.
+Called after asking and before tracking. It needs no engine, so it may be called at any time.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from typing import Any
 
 from pixtrack.configs.errors import unknown_name
 from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
-from pixtrack.tasks.runs.invocations import account_for_killed
+from pixtrack.tasks.runs.invocations import account_for_killed, note_invocation
 from pixtrack.tasks.runs.opening import OpenRun
 from pixtrack.tasks.scoring import METRICS, score_samples
 from pixtrack.tasks.scoring.scored import ScoredRun
-from pixtrack.tasks.scoring.summaries import past, scores_changed, summarise
+from pixtrack.tasks.scoring.summaries import replaced_scores, scores_changed, summarise
 
 
-def finish_run(
-    run: OpenRun,
-    asked: int = 0,
-    seconds: float = 0.0,
-    engine: dict[str, Any] | None = None,
-    started: str = "",
-) -> RunSummary:
-    """Scores what is answered and writes the run's outcome.
+def finish_run(run: OpenRun, asked: AskedRun | None = None) -> RunSummary:
+    """Scores what is answered and writes the run's outcome; `summarise` says when it is failed.
 
-    `asked` questions in `seconds` by this invocation, which `started` then; `engine` is what the
-    engine said of itself.
-    The run counts as failed where more than the dataset's `max_failed_fraction` of its samples
-    failed, or where questions are left unanswered.
+    `asked`: what this invocation asked, which joins the run's record. Scores that differ although
+    nothing was asked (another version of a metric, another configuration) replace the former ones,
+    which join the summary's history.
     """
     directory, cell = run.directory, run.cell
     record = directory.read_record()
     assert record is not None, "open_run writes the record"
+    asked = asked or AskedRun()
     answers = run.answers()
-    dataset = wanted_metrics(cell.dataset, record, ())
+    dataset = with_metrics(cell.dataset, record)
     scored = score_samples(run.samples, answers, dataset, cell.prompt)
-    write_scores(directory, scored)
-
-    note_invocation(record, asked, seconds, engine, started)
-    # A replica may have answered before another one's start failed and all were started anew.
+    note_invocation(record, asked)
+    # A replica may have answered before the start of another failed and all were started again.
     account_for_killed(record, directory.journal_file)
     previous = directory.read_summary()
-    summary = summarise(directory, record, dataset, run.samples, answers, scored, (asked, seconds))
     history = previous.history if previous else []
+    summary = summarise(directory, record, dataset, run.samples, answers, scored, asked, history)
     if (
         previous
         and previous.answered == summary.answered
         and scores_changed(previous, dataset, scored)
     ):
-        history = [*history, past(previous, "pixtrack eval, with nothing new to ask")]
-    summary = summary.model_copy(update={"history": history})
-    directory.write_summary(summary)
-    record.status, record.message = summary.status, summary.message
-    record.metrics, record.headline = dataset.metrics, dataset.headline
-    directory.write_record(record)
+        replaced = replaced_scores(previous, "pixtrack eval, with nothing new to ask")
+        summary = summary.model_copy(update={"history": [*history, replaced]})
+    write_outcome(directory, record, dataset, scored, summary)
     return summary
 
 
-def note_invocation(
+def write_outcome(
+    run: RunDirectory,
     record: RunRecord,
-    asked: int,
-    seconds: float,
-    engine: dict[str, Any] | None,
-    started: str = "",
+    dataset: DatasetConfig,
+    scored: ScoredRun,
+    summary: RunSummary,
 ) -> None:
-    """Adds this invocation to the record, where it asked anything."""
-    if engine:
-        record.engine = engine
-    if asked:
-        record.invocations.append(
-            {
-                **({"started": started} if started else {}),
-                "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "asked": asked,
-                "seconds": round(seconds, 3),
-            }
-        )
+    """Writes the scores, the summary and the record, each whole or not at all.
 
-
-def wanted_metrics(
-    dataset: DatasetConfig, record: RunRecord, metrics: Sequence[str]
-) -> DatasetConfig:
-    """The dataset's configuration with the run's and the given metrics added to its own."""
-    for name in metrics:
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
-    had = [name for name in record.metrics if name in METRICS]
-    names = tuple(dict.fromkeys((*dataset.metrics, *had, *metrics)))
-    return dataset.model_copy(update={"metrics": names})
+    The record takes status, message, metrics and headline from the others.
+    """
+    write_scores(run, scored)
+    run.write_summary(summary)
+    record.status, record.message = summary.status, summary.message
+    record.metrics, record.headline = dataset.metrics, dataset.headline
+    run.write_record(record)
 
 
 def write_scores(run: RunDirectory, scored: ScoredRun) -> None:
@@ -99,3 +72,19 @@ def write_scores(run: RunDirectory, scored: ScoredRun) -> None:
     partial = run.scores_file.with_suffix(".partial")
     scored.table.to_parquet(partial, index=False)
     partial.replace(run.scores_file)
+
+
+def with_metrics(
+    dataset: DatasetConfig, record: RunRecord, metrics: Sequence[str] = ()
+) -> DatasetConfig:
+    """The dataset's configuration with the metrics that the run was scored by, and `metrics`, added.
+
+    Metrics of the run that do not exist any more are left out. Raises UserError for an unknown name
+    in `metrics`.
+    """
+    for name in metrics:
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
+    had = [name for name in record.metrics if name in METRICS]
+    names = tuple(dict.fromkeys((*dataset.metrics, *had, *metrics)))
+    return dataset.model_copy(update={"metrics": names})

@@ -10,7 +10,7 @@ from typing import Any
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_prompt
 from pixtrack.configs.paths import home
-from pixtrack.configs.schema import DatasetConfig, PromptConfig
+from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.datasets import load_prepared
 from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.datasets.annotations import file_sha256
@@ -72,7 +72,8 @@ def score_predictions(
         scored = score_outputs(samples, answers, config, steps)
     else:
         if not prompt:
-            steps = _own_steps(RunDirectory(journal.parent), config.name)
+            own = RunDirectory(journal.parent).read_prompt(config.name)
+            steps = own.postprocess if own else ()
         scored = _score_run(config, samples, journal, steps, source.get("digest"))
     provenance = {
         "predictions": str(predictions),
@@ -118,16 +119,6 @@ def _journal(predictions: Path) -> Path | None:
         except UserError:
             return None  # predictions that merely have the journal's name
     return None
-
-
-def _own_steps(run: RunDirectory, dataset: str) -> Sequence[str]:
-    """The post-processing of the run's own prompt; none where it has none (imported runs)."""
-    if not run.config_file.is_file():
-        return ()
-    prompt = json.loads(run.config_file.read_text(encoding="utf-8")).get("prompt")
-    if not prompt:
-        return ()
-    return PromptConfig.model_validate(prompt).for_dataset(dataset).postprocess
 
 
 def _score_run(

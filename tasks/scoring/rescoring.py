@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import DatasetConfig, PromptConfig
+from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.datasets import load_prepared
 from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.records import Sample
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 from pixtrack.tasks.runs.journal import read_answers
-from pixtrack.tasks.scoring.finishing import wanted_metrics, write_scores
+from pixtrack.tasks.scoring.finishing import with_metrics, write_scores
 from pixtrack.tasks.scoring.scored import score_outputs
-from pixtrack.tasks.scoring.summaries import past, scores_changed, summarise, versions
+from pixtrack.tasks.scoring.summaries import scores_changed, summarise, with_new_scores
 
 
 def rescore(
@@ -36,10 +35,11 @@ def rescore(
     record, before = run.read_record(), run.read_summary()
     if record is None or not (run.summary_file.exists() or run.scores_file.exists()):
         raise UserError(f"{run.path}: this run has no scores yet: finish it with `pixtrack eval`")
-    dataset = wanted_metrics(load_dataset(record.dataset), record, metrics)
+    dataset = with_metrics(load_dataset(record.dataset), record, metrics)
     samples = samples_of(run, record, dataset, home, annotations)
     answers = read_answers(run.journal_file)
-    scored = score_outputs(samples, answers, dataset, _steps(run, dataset))
+    prompt = run.read_prompt(dataset.name)
+    scored = score_outputs(samples, answers, dataset, prompt.postprocess if prompt else ())
     if before is None:
         made = summarise(run, record, dataset, samples, answers, scored)
         write_scores(run, scored)
@@ -47,17 +47,7 @@ def rescore(
         return made, made
     if not scores_changed(before, dataset, scored):
         return before, before
-    now = before.model_copy(
-        update={
-            "metrics": scored.metrics,
-            "by": scored.by,
-            "states": scored.states,
-            "figures": scored.figures,
-            "headline": dataset.headline,
-            "metric_versions": versions(dataset, scored),
-            "history": [*before.history, past(before, "pixtrack rescore")],
-        }
-    )
+    now = with_new_scores(before, dataset, scored, "pixtrack rescore")
     write_scores(run, scored)
     run.write_summary(now)
     changed = {"metrics": dataset.metrics, "headline": dataset.headline}
@@ -99,12 +89,3 @@ def samples_of(
             f"{record.dataset_digest[:12]}, now {digest[:12]}): its rows may differ"
         )
     return samples[: record.limit] if record.limit else samples
-
-
-def _steps(run: RunDirectory, dataset: DatasetConfig) -> Sequence[str]:
-    if not run.config_file.is_file():
-        return ()
-    prompt = json.loads(run.config_file.read_text(encoding="utf-8")).get("prompt")
-    if not prompt:
-        return ()
-    return PromptConfig.model_validate(prompt).for_dataset(dataset.name).postprocess

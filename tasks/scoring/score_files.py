@@ -15,7 +15,7 @@ from pixtrack.tasks.csv_cells import safe_cell
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.runs.directory import Interval
 from pixtrack.tasks.scoring.metrics import metric_of
-from pixtrack.tasks.scoring.scored import ScoredRun, cluster_codes
+from pixtrack.tasks.scoring.scored import ScoredRun, clusters_of
 
 
 def summary_of(
@@ -27,7 +27,7 @@ def summary_of(
     the errors are clustered, how many rows failed, and `provenance` (files, post-processing).
     """
     table = scored.table
-    images = len(set(cluster_codes(table).tolist()))
+    images = len(set(clusters_of(table).tolist()))
     failed = table.loc[table["error"] != "", ["index", "error"]]
     return {
         "dataset": dataset.name,

@@ -95,7 +95,7 @@ def score_outputs(
             }
         )
     table = _table(rows, tuple(dataset.metrics))
-    codes = cluster_codes(table)
+    codes = clusters_of(table)
     return ScoredRun(
         table=table,
         metrics={
@@ -146,11 +146,11 @@ def _counted(
     return counted
 
 
-def cluster_codes(table: pd.DataFrame) -> NDArray[np.intp]:
-    """A number from 0 for each row's cluster: rows with the same one are dependent.
+def clusters_of(table: pd.DataFrame) -> NDArray[np.intp]:
+    """Each row's cluster as a number from 0: the errors of rows with the same one are dependent.
 
-    Tables of before samples had a cluster: by the image's content hash, else its file, else the
-    row alone.
+    A table that was written before samples had a `cluster` is clustered by the image's content
+    hash, else by its file; a row without an image is a cluster of its own.
     """
     if "cluster" in table.columns:
         return pd.factorize(table["cluster"])[0]

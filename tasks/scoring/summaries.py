@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.records import Answer, Sample
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 from pixtrack.tasks.scoring.metrics import metric_of
 from pixtrack.tasks.scoring.scored import ScoredRun
@@ -20,20 +21,30 @@ def summarise(
     samples: Sequence[Sample],
     answers: Mapping[int, Answer],
     scored: ScoredRun,
-    asked: tuple[int, float] = (0, 0.0),
+    asked: AskedRun | None = None,
+    history: Sequence[dict[str, Any]] = (),
 ) -> RunSummary:
-    """What a run's samples, answers and scores come to; without the history of former scores.
+    """The summary of a run's samples, answers and scores.
 
-    `asked`: how many questions this invocation asked, in how many seconds. The run counts as failed
-    where more than the dataset's `max_failed_fraction` of its samples failed, or where questions
-    are left unanswered.
+    The run counts as failed where more than the dataset's `max_failed_fraction` of its samples
+    failed, or where questions are left unanswered.
+
+    Args:
+        run: where the run lies
+        record: its record; the time that its invocations took is added up
+        dataset: its dataset, with the metrics that it was scored by
+        samples: what it was asked
+        answers: by sample index
+        scored: the scores of these answers
+        asked: what this invocation asked; None where it asked nothing
+        history: scores that were replaced before, see `replaced_scores`
     """
     failed = count_failed(samples, answers)
     answered = sum(not answer.failed for answer in answers.values())
-    status, message = verdict(dataset, len(samples), failed, len(samples) - answered - failed)
+    status, message = run_status(dataset, len(samples), failed, len(samples) - answered - failed)
     prompt_tokens = sum(answer.prompt_tokens for answer in answers.values())
     cached = sum(answer.cached_tokens for answer in answers.values())
-    questions, seconds = asked
+    asked = asked or AskedRun()
     return RunSummary(
         run_dir=str(run.path),
         model=record.model,
@@ -43,12 +54,9 @@ def summarise(
         answered=answered,
         failed=failed,
         truncated=sum(answer.finish_reason == "length" for answer in answers.values()),
-        headline=dataset.headline,
-        metrics=scored.metrics,
-        by=scored.by,
-        states=scored.states,
-        figures=scored.figures,
-        samples_per_s=round(questions / seconds, 3) if questions and seconds else None,
+        samples_per_s=round(asked.asked / asked.seconds, 3)
+        if asked.asked and asked.seconds
+        else None,
         cached_share=cached / prompt_tokens if prompt_tokens else None,
         prompt_tokens=prompt_tokens,
         output_tokens=sum(answer.output_tokens for answer in answers.values()),
@@ -57,8 +65,29 @@ def summarise(
         mlflow_run_id=record.mlflow_run_id,
         status=status,
         message=message,
-        metric_versions=versions(dataset, scored),
+        history=list(history),
+        **_scores(dataset, scored),
     )
+
+
+def with_new_scores(
+    before: RunSummary, dataset: DatasetConfig, scored: ScoredRun, reason: str
+) -> RunSummary:
+    """The summary with its scores replaced; the former ones join its history, with the reason."""
+    history = [*before.history, replaced_scores(before, reason)]
+    return before.model_copy(update={**_scores(dataset, scored), "history": history})
+
+
+def _scores(dataset: DatasetConfig, scored: ScoredRun) -> dict[str, Any]:
+    """The fields of a summary that scoring makes."""
+    return {
+        "headline": dataset.headline,
+        "metrics": scored.metrics,
+        "by": scored.by,
+        "states": scored.states,
+        "figures": scored.figures,
+        "metric_versions": versions(dataset, scored),
+    }
 
 
 def count_failed(samples: Sequence[Sample], answers: Mapping[int, Answer]) -> int:
@@ -67,7 +96,7 @@ def count_failed(samples: Sequence[Sample], answers: Mapping[int, Answer]) -> in
     return bad_rows + sum(answer.failed for answer in answers.values())
 
 
-def verdict(
+def run_status(
     dataset: DatasetConfig, n: int, failed: int, unanswered: int
 ) -> tuple[Literal["completed", "failed"], str]:
     """(status, message) of a run: failed where too much failed or something is unanswered."""
@@ -97,8 +126,8 @@ def scores_changed(before: RunSummary, dataset: DatasetConfig, scored: ScoredRun
     )
 
 
-def past(before: RunSummary, reason: str) -> dict[str, Any]:
-    """The entry of a summary's history for scores that were replaced."""
+def replaced_scores(before: RunSummary, reason: str) -> dict[str, Any]:
+    """The entry of a summary's history for scores that are replaced, and why."""
     return {
         "scored": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "reason": reason,

@@ -11,5 +11,5 @@ from pixtrack.tasks.scoring.finishing import finish_run
 
 @step("score answers")
 def score_answers(run: OpenRun, asked: AskedRun) -> RunSummary:
-    """The run's scores table and summary, from the answers in its journal."""
-    return finish_run(run, asked.asked, asked.seconds, asked.engine, asked.started)
+    """Scores the answers in the run's journal; writes the table of scores and the summary."""
+    return finish_run(run, asked)

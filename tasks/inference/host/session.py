@@ -108,7 +108,6 @@ class EngineSession:
             if event.event == "job_done":
                 asked.asked, asked.seconds = event.done, event.elapsed_seconds
                 asked.started = event.started
-                asked.last = event
                 asked.engine = dict(self._ready.details) if self._ready else {}
                 self._submitted = [known for known in self._submitted if known is not run]
                 return asked

@@ -14,12 +14,12 @@ from statsmodels.stats.power import TTestPower
 from pixtrack.tasks.comparison.statistics import (
     RANDOM_FLIPS,
     agreement,
-    clustered_mean,
     holm,
     minimal_detectable,
     sign_flip_p,
     win_tie_loss,
 )
+from pixtrack.tasks.scoring.uncertainty import cluster_codes, clustered_mean
 
 
 def clustered_differences(
@@ -47,14 +47,14 @@ def test_interval_is_that_of_cluster_robust_least_squares(images: int) -> None:
 
 def test_one_question_an_image_is_the_one_sample_t_interval() -> None:
     values = np.random.default_rng(1).normal(0.1, 1, 30)
-    ours = clustered_mean(values, range(30))
+    ours = clustered_mean(values, np.arange(30))
     low, high = stats.ttest_1samp(values, 0).confidence_interval()
     assert (ours.low, ours.high) == pytest.approx((low, high))
 
 
 def test_repeated_questions_do_not_make_the_interval_narrower() -> None:
     values = np.random.default_rng(2).normal(0, 1, 25)
-    once = clustered_mean(values, range(25))
+    once = clustered_mean(values, np.arange(25))
     copied = clustered_mean(np.repeat(values, 10), np.repeat(np.arange(25), 10))
     assert copied.stderr == pytest.approx(once.stderr)
 
@@ -65,8 +65,8 @@ def test_repeated_questions_do_not_make_the_interval_narrower() -> None:
 def test_no_variation_or_one_image_gives_no_interval_rather_than_certainty(
     values: list[float], clusters: list[str]
 ) -> None:
-    assert clustered_mean(values, clusters).stderr is None
-    assert clustered_mean(values, clusters).low is None
+    found = clustered_mean(values, cluster_codes(clusters))
+    assert (found.stderr, found.low, found.high) == (None, None, None)
 
 
 @pytest.mark.parametrize("images", [30, 200])

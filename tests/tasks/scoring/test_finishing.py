@@ -10,6 +10,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_model, load_prompt
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.records import Answer, PreparedDataset, Sample, SampleImage
+from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.journal import Journal
 from pixtrack.tasks.runs.lock import RunLock
 from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
@@ -52,7 +53,7 @@ def test_what_an_engine_answered_before_its_second_try_counts(run: OpenRun) -> N
         ):
             stamp = {"started": started, "elapsed": elapsed}
             journal.append(Answer(index, "42", "stop"), stamp)
-    summary = finish_run(run, asked=2, seconds=2.1, started=SECOND)
+    summary = finish_run(run, AskedRun(2, 2.1, SECOND))
     record = run.directory.read_record()
     assert record is not None
     noted = sorted((one["started"], one["asked"]) for one in record.invocations)
