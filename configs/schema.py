@@ -295,8 +295,9 @@ class DatasetConfig(Config):
     )
     pages: Literal["refuse", "first", "even"] = Field(
         "refuse",
-        description="of a sample with more images than max_pages or the model takes: it is refused, "
-        "the first ones are shown, or ones at even distances",
+        description="what becomes of a sample with more images than max_pages or the model takes, "
+        "or whose prompt is longer than max_model_len: it is refused, its first images are shown, "
+        "or images at even distances",
     )
     metrics: tuple[str, ...] = Field(min_length=1)
     headline: str = Field(description="the metric that stands for the dataset")
@@ -320,6 +321,12 @@ class DatasetConfig(Config):
         if metrics and headline not in metrics:
             raise ValueError(f"must be one of metrics: {', '.join(metrics)}")
         return headline
+
+    @model_validator(mode="after")
+    def _max_pages_says_which(self) -> DatasetConfig:
+        if self.max_pages is not None and self.pages == "refuse":
+            raise ValueError("max_pages: say which pages are shown: pages: first, or pages: even")
+        return self
 
 
 class DatasetGroup(Config):

@@ -23,7 +23,12 @@ from pixtrack.tasks.download.task import fetch_model_files
 from pixtrack.tasks.environment.task import as_json, check_environment
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
-from pixtrack.tasks.inference.starting import acquire, engine_facts, report_before_start
+from pixtrack.tasks.inference.starting import (
+    acquire,
+    engine_facts,
+    longest_request,
+    report_before_start,
+)
 from pixtrack.tasks.inference.task import ask_questions, identify_engine, open_the_run
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunDirectory, RunSummary
@@ -139,7 +144,8 @@ def _open(cell: Cell, shared: _Shared, go_on: bool) -> OpenRun | Exception:
         with timed("prepare dataset"), bar(f"prepare {cell.dataset.name}", "rows") as shown:
             prepared = prepare_dataset(cell.dataset, shared.home, shown.update, shown.downloading)
         engine = engine_facts(cell.model, shared.files)
-        identity = identity_of(cell, shared.model_facts, engine, prepared)
+        longest = longest_request(cell.model, shared.files)
+        identity = identity_of(cell, shared.model_facts, engine, prepared, longest)
         with timed("open run"):
             run = open_the_run(cell, prepared, identity, shared.home)
         try:

@@ -140,6 +140,9 @@ class Request:
     order; (): all images stand before the first turn's text."""
     left_out: int = 0
     """Images of the sample that are not shown, by the dataset's rule for too many pages."""
+    pages: str = ""
+    """Which pages are left out where the prompt is too long for the model: all but the `first`
+    ones, or but some at `even` distances; "": none, the request is refused."""
 
     @property
     def layout(self) -> tuple[tuple[str | None, ...], ...]:
@@ -172,6 +175,8 @@ class Answer:
     error: str = ""
     reasoning: str = ""
     """What the model thought, where the engine keeps it apart; never scored."""
+    left_out: int = 0
+    """Images of the sample that the prompt did not show, by the dataset's rule for many pages."""
 
     @property
     def failed(self) -> bool:
@@ -210,7 +215,10 @@ def to_json(record: Any) -> dict[str, Any]:
 def request_to_json(request: Request) -> dict[str, Any]:
     """A Request as JSON-ready types, without what is empty in most."""
     data = asdict(request)
-    return {key: value for key, value in data.items() if value or key not in ("parts", "left_out")}
+    return {key: value for key, value in data.items() if value or key not in _OFTEN_EMPTY}
+
+
+_OFTEN_EMPTY = ("parts", "left_out", "pages")
 
 
 def request_from_json(data: dict[str, Any]) -> Request:
@@ -222,6 +230,7 @@ def request_from_json(data: dict[str, Any]) -> Request:
         system=data.get("system", ""),
         parts=tuple(tuple(turn) for turn in data.get("parts", ())),
         left_out=data.get("left_out", 0),
+        pages=data.get("pages", ""),
     )
 
 

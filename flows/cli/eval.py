@@ -142,7 +142,7 @@ def _start_engine(
     """Starts the engine at once where its files are here and a question may be unanswered."""
     from pixtrack.tasks.datasets import load_prepared
     from pixtrack.tasks.download import fetch_model, local_files, model_identity
-    from pixtrack.tasks.inference.starting import engine_facts, start_early
+    from pixtrack.tasks.inference.starting import engine_facts, longest_request, start_early
     from pixtrack.tasks.runs.opening import everything_answered, identity_of
 
     files = local_files(config, home, model_dir)
@@ -153,13 +153,12 @@ def _start_engine(
     ready = [(cell, prepared) for cell in cells if (prepared := load_prepared(cell.dataset, home))]
     if len(ready) == len(cells):
         model_facts = model_identity(config, files, home)
-        facts = engine_facts(config, files)
-        if all(
-            everything_answered(
-                cell, prepared, identity_of(cell, model_facts, facts, prepared), home
-            )
+        facts, longest = engine_facts(config, files), longest_request(config, files)
+        identities = [
+            (cell, prepared, identity_of(cell, model_facts, facts, prepared, longest))
             for cell, prepared in ready
-        ):
+        ]
+        if all(everything_answered(*opened, home) for opened in identities):
             return
     start_early(config, files, home, model_dir)
 

@@ -98,6 +98,11 @@ def engine_facts(model: ModelConfig, files: Path | None) -> dict[str, Any]:
         return {**engine_version(), "options": memory_plan(model, files).answer_options}
 
 
+def longest_request(model: ModelConfig, files: Path | None) -> int | None:
+    """The max_model_len that the engine gets; None for an endpoint, which has its own."""
+    return None if files is None else memory_plan(model, files).max_model_len
+
+
 _plans: dict[str, MemoryPlan] = {}
 
 

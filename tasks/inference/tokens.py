@@ -15,7 +15,8 @@ from pixtrack.tasks.inference.arithmetic import (
 )
 from pixtrack.tasks.inference.engines.base import Capabilities, RequestRefused
 from pixtrack.tasks.inference.prompts.base import Draft, PromptBuilder
-from pixtrack.tasks.inference.worker.grouping import plan_group
+from pixtrack.tasks.inference.worker.fitting import fitting_draft
+from pixtrack.tasks.inference.worker.grouping import plan_group, plant
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.image_groups import group_by_image
 
@@ -98,20 +99,12 @@ def count_tokens(
         fitting: list[Draft] = []
         for request in group:
             try:
-                draft = builder.draft(request)
+                fitting.append(fitting_draft(request, builder, max_model_len, max_tokens))
             except RequestRefused as refusal:
-                refusals.append(str(refusal))
-                continue
-            if max_model_len is not None and (draft.prompt_tokens or 0) >= max_model_len:
-                refusals.append(
-                    f"row {request.index}: {draft.prompt_tokens:,} tokens do not fit max_model_len "
-                    f"{max_model_len:,}"
-                )
-            else:
-                fitting.append(draft)
+                refusals.append(f"row {request.index}: {refusal}")
         if fitting:
-            plan = plan_group(fitting, max_tokens, everything)
-            cached += plan.shared * (len(fitting) - 1)
+            plan = plan_group(plant(fitting), max_tokens, everything)
+            cached += plan.cached
             held.append(plan.reserved)
             drafts += fitting
     lengths = [draft.prompt_tokens for draft in drafts if draft.prompt_tokens is not None]

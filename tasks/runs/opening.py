@@ -107,14 +107,20 @@ class OpenRun:
 
 
 def identity_of(
-    cell: Cell, model_identity: dict[str, Any], engine: dict[str, Any], prepared: PreparedDataset
+    cell: Cell,
+    model_identity: dict[str, Any],
+    engine: dict[str, Any],
+    prepared: PreparedDataset,
+    longest: int | None = None,
 ) -> dict[str, Any]:
     """Everything that can change an answer, as plain JSON: what the fingerprint is made of.
 
     `model_identity`: a digest of the files, or the endpoint. `engine`: name, version, platform
-    and those of its options that can change an answer. The post-processing is left out: it is
-    applied to stored output, at any time. How options are put, and which pages are shown, is in it
-    only where there are any, so that runs of before there were keep their fingerprint.
+    and those of its options that can change an answer. `longest` is the max_model_len that the
+    engine gets, where it is known: it decides how many pages a prompt shows. The post-processing is
+    left out: it is applied to stored output, at any time. How options are put, and which pages are
+    shown, is in it only where there are any, so that runs of before there were keep their
+    fingerprint.
     """
     prompt = cell.prompt
     identity: dict[str, Any] = {
@@ -137,9 +143,9 @@ def identity_of(
             "options_template": prompt.options_template,
         }
     rule = PageRule.of(cell.dataset, cell.model)
-    most = max((len(sample.images) for sample in prepared.samples), default=0)
-    if len(rule.shown(most)) < most:
-        identity["pages"] = {"choice": rule.choice, "most": rule.most}
+    several = any(len(sample.images) > 1 for sample in prepared.samples)
+    if several and rule.choice != "refuse":
+        identity["pages"] = {"choice": rule.choice, "most": rule.most, "max_model_len": longest}
     return identity
 
 

@@ -37,13 +37,23 @@ class PageRule:
 
     def shown(self, count: int) -> list[int]:
         """Which of so many images are shown: their numbers from 0, in order."""
-        if self.choice == "refuse" or self.most is None or count <= self.most:
+        if self.choice == "refuse" or self.most is None:
             return list(range(count))
-        if self.choice == "first":
-            return list(range(self.most))
-        # The first and the last are among them.
-        steps = max(1, self.most - 1)
-        return sorted({round(n * (count - 1) / steps) for n in range(self.most)})
+        return chosen_pages(self.choice, count, self.most)
+
+
+def chosen_pages(choice: str, count: int, most: int) -> list[int]:
+    """The numbers, from 0 and in order, of at most `most` of `count` pages.
+
+    `choice` is `first` for the first ones; else they stand at even distances, the first and the
+    last among them.
+    """
+    if count <= most:
+        return list(range(count))
+    if choice == "first":
+        return list(range(most))
+    steps = max(1, most - 1)
+    return sorted({round(n * (count - 1) / steps) for n in range(most)})
 
 
 def build_requests(
@@ -96,6 +106,7 @@ def _request(sample: Sample, prompt: PromptConfig, store: Path, pages: PageRule)
         system=prompt.system,
         parts=parts,
         left_out=len(sample.images) - len(kept),
+        pages="" if pages.choice == "refuse" or len(kept) < 2 else pages.choice,
     )
 
 

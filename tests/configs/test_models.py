@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_model, names, read_yaml
@@ -95,3 +96,11 @@ def test_the_vendors_recipes_carry_its_parallel_sizes() -> None:
     (large,) = load_model("pixtral-large-w4a16").recipes
     assert large.engine["tensor_parallel_size"] * large.engine["pipeline_parallel_size"] == 8
     assert large.engine["max_model_len"] == 4096
+
+
+def test_max_pages_says_which_pages_are_shown() -> None:
+    from tests.tasks.runs.test_identity import cell
+
+    assert cell(dataset={"max_pages": 8, "pages": "even"}).dataset.max_pages == 8
+    with pytest.raises(ValidationError, match="pages: first, or pages: even"):
+        cell(dataset={"max_pages": 8})

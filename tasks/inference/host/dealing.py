@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.records import Request, request_to_json
-from pixtrack.tasks.runs.image_groups import group_by_image
+from pixtrack.tasks.runs.image_groups import distinct_images, group_by_image
 from pixtrack.tasks.runs.parts import part_path
 from pixtrack.tasks.runs.protocol import Job
 
@@ -55,6 +55,6 @@ def split_job(job: Job, unanswered: Sequence[Request], number: int, started: str
 def _cost(group: Sequence[Request]) -> int:
     images = sum(
         min(MOST_IMAGE_TOKENS, image.width * image.height // PIXELS_PER_TOKEN)
-        for image in group[0].images
+        for image in distinct_images(group)
     )
     return images + QUESTION_TOKENS * len(group)

@@ -21,9 +21,26 @@ WORKING_BYTES = 12
 WORKERS = max(2, min(8, (os.cpu_count() or 2) - 1))
 
 
-def working_bytes(images: Sequence[ImageRef]) -> int:
-    """Memory that reading these images takes at most, in bytes."""
-    return sum(image.width * image.height * (RGB_BYTES + WORKING_BYTES) for image in images)
+def working_bytes(
+    images: Sequence[ImageRef], target: Callable[[int, int], tuple[int, int] | None] | None = None
+) -> int:
+    """Memory that reading these images takes at most, in bytes: one is worked on at a time.
+
+    `target` tells the size that an image is resized to ahead of the engine; where it does not, the
+    image is kept as it is.
+    """
+    kept = [_kept_bytes(image, target) for image in images]
+    read = [image.width * image.height * (RGB_BYTES + WORKING_BYTES) for image in images]
+    return sum(kept) + max((r - k for r, k in zip(read, kept, strict=True)), default=0)
+
+
+def _kept_bytes(
+    image: ImageRef, target: Callable[[int, int], tuple[int, int] | None] | None
+) -> int:
+    size = target(image.width, image.height) if target else None
+    if size is None:
+        return image.width * image.height * RGB_BYTES
+    return size[0] * size[1] * WORKING_BYTES
 
 
 def read_images(images: Sequence[ImageRef], prepare: Prepare | None) -> tuple[list[Any], float]:
@@ -33,16 +50,19 @@ def read_images(images: Sequence[ImageRef], prepare: Prepare | None) -> tuple[li
     its prompt would have the wrong number of image tokens.
     """
     started = time.perf_counter()
-    read: list[Any] = []
-    for image in images:
-        try:
-            pixels = load_image(image.path)
-        except BadImage as error:
-            raise RequestRefused(f"image {image.path}: {error}") from error
-        if pixels.size != (image.width, image.height):
-            raise RequestRefused(
-                f"image {image.path}: {pixels.width}×{pixels.height} pixels, but it was prepared as "
-                f"{image.width}×{image.height}; prepare the dataset again"
-            )
-        read.append(prepare(pixels) if prepare else pixels)
+    read = [read_image(image, prepare) for image in images]
     return read, time.perf_counter() - started
+
+
+def read_image(image: ImageRef, prepare: Prepare | None) -> Any:
+    """One image as the engine takes it; raises as `read_images` does."""
+    try:
+        pixels = load_image(image.path)
+    except BadImage as error:
+        raise RequestRefused(f"image {image.path}: {error}") from error
+    if pixels.size != (image.width, image.height):
+        raise RequestRefused(
+            f"image {image.path}: {pixels.width}×{pixels.height} pixels, but it was prepared as "
+            f"{image.width}×{image.height}; prepare the dataset again"
+        )
+    return prepare(pixels) if prepare else pixels

@@ -1,9 +1,9 @@
 """The order and concurrency in which an engine is fed: leader and followers, one group an image.
 
 Prefix caching helps only once the first prefill of an image has finished: questions on one image
-that are submitted together each compute the whole image. So the first question of an image group,
-the leader, goes alone; when its first token arrives the image is in the KV cache, and the
-followers go all at once. As many groups are in flight as the KV cache holds, computed from the
+that are submitted together each compute the whole image. So one question of an image group, the
+leader, goes alone; when its first token arrives its images are in the KV cache, and the followers
+go all at once. A document's questions are such a group, its pages computed once. As many groups are in flight as the KV cache holds, computed from the
 prompts' token counts, and no more: beyond that the engine evicts what the followers need.
 Images are read and made ready in worker threads ahead of their group.
 """
@@ -31,16 +31,27 @@ from pixtrack.tasks.inference.engines.base import (
 )
 from pixtrack.tasks.inference.prompts.base import Draft, PromptBuilder
 from pixtrack.tasks.inference.worker.blocking import Timed
-from pixtrack.tasks.inference.worker.grouping import TokenBudget, plan_group
+from pixtrack.tasks.inference.worker.fitting import fitting_draft
+from pixtrack.tasks.inference.worker.group_run import GroupRun, cancel, raise_failed
+from pixtrack.tasks.inference.worker.grouping import (
+    Branch,
+    GroupPlan,
+    TokenBudget,
+    plan_group,
+    plant,
+)
 from pixtrack.tasks.inference.worker.images import WORKERS, read_images, working_bytes
 from pixtrack.tasks.inference.worker.schedule_stats import ScheduleStats
 from pixtrack.tasks.records import Answer, Request
-from pixtrack.tasks.runs.image_groups import ImageGroup, group_by_image
+from pixtrack.tasks.runs.image_groups import (
+    ImageGroup,
+    distinct_images,
+    group_by_image,
+    image_key,
+)
 
 MEMORY_AHEAD_BYTES = 1 << 30
 """Decoded images that wait for the engine, at most (one is always read, however large)."""
-
-__all__ = ["ScheduleStats", "run_schedule"]
 
 
 async def run_schedule(
@@ -68,10 +79,15 @@ async def run_schedule(
 class _ReadyGroup:
     """An image group with its prompts drafted and its images read."""
 
-    drafts: list[Draft]
-    images: list[Any]
+    drafts: list[Draft] = field(default_factory=list)
+    images: dict[str, Any] = field(default_factory=dict)
+    """By `image_key`, each once; {} for engines that take chat messages."""
+    shown: int = 0
+    """Distinct images."""
     refused: list[Answer] = field(default_factory=list)
     seconds: float = 0.0
+    planned: tuple[Branch, GroupPlan] | None = None
+    """None where no prompt of the group can be asked."""
 
 
 class _Schedule:
@@ -95,6 +111,7 @@ class _Schedule:
         self.slots = asyncio.Semaphore(limit) if limit else None
         self.in_flight = 0
         self.prepare = engine.prepare_image
+        self.target = builder.target_size
 
     async def run(self, groups: Iterable[ImageGroup]) -> ScheduleStats:
         started, thread_started = time.perf_counter(), time.thread_time()
@@ -104,22 +121,24 @@ class _Schedule:
             async for ready in self._ready_groups(groups, pool):
                 for answer in ready.refused:
                     self._report(answer)
-                if not ready.drafts:
+                if ready.planned is None:
                     continue
-                plan = plan_group(ready.drafts, self.sampling.max_tokens, self.capabilities)
-                held = (plan.reserved, ready.drafts[0].image_tokens)
-                await self._wait_for_room(*held, running)
-                self.stats.note_group(ready.drafts, plan, ready.seconds, self.budget.groups)
-                task = asyncio.create_task(self._run_group(ready, plan.width, pool))
-                task.add_done_callback(partial(self._group_done, *held))
+                branch, plan = ready.planned
+                await self._wait_for_room(plan, running)
+                self.stats.note_group(ready.shown, plan, ready.seconds, self.budget.groups)
+                ask = partial(self._ask, pool)
+                leads = self.capabilities.prefix_caching
+                group = GroupRun(ask, ready.images, plan.width, leads)
+                task = asyncio.create_task(group.run(branch))
+                task.add_done_callback(partial(self._group_done, plan))
                 running.add(task)
-                del ready  # its pixels belong to the task now
-                _raise_failed(running)
+                del ready, group  # their pixels belong to the task now
+                raise_failed(running)
             while running:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                _raise_failed(running)
+                raise_failed(running)
         finally:
-            await _cancel(running)
+            await cancel(running)
             pool.shutdown(wait=False, cancel_futures=True)
         self.stats.seconds = time.perf_counter() - started
         self.stats.loop_seconds = time.thread_time() - thread_started
@@ -135,7 +154,7 @@ class _Schedule:
         try:
             while ahead or following is not None:
                 while following is not None:
-                    size = working_bytes(following[0].images)
+                    size = working_bytes(distinct_images(following), self.target)
                     if ahead and (held + size > MEMORY_AHEAD_BYTES or len(ahead) >= 4 * WORKERS):
                         break
                     future = loop.run_in_executor(pool, self._read_group, following)
@@ -153,81 +172,56 @@ class _Schedule:
 
     def _read_group(self, group: ImageGroup) -> _ReadyGroup:
         """Runs in a worker thread: drafts the prompts and reads the images once for all of them."""
-        ready = _ReadyGroup([], [])
+        ready = _ReadyGroup()
+        longest, answer_tokens = self.capabilities.max_model_len, self.sampling.max_tokens
         for request in group:
             try:
-                ready.drafts.append(self._checked_draft(request))
+                ready.drafts.append(fitting_draft(request, self.builder, longest, answer_tokens))
             except RequestRefused as refusal:
                 ready.refused.append(_refused(request, refusal))
         # Chat messages are built from the image file, with the prompt.
-        if ready.drafts and self.capabilities.token_prompts:
-            try:
-                ready.images, ready.seconds = read_images(group[0].images, self.prepare)
-            except RequestRefused as refusal:
-                ready.refused += [_refused(draft.request, refusal) for draft in ready.drafts]
-                ready.drafts = []
+        if self.capabilities.token_prompts:
+            self._read_images(ready)
+        if ready.drafts:
+            branch = plant(ready.drafts)
+            ready.planned = branch, plan_group(branch, answer_tokens, self.capabilities)
+            ready.shown = len(distinct_images(draft.request for draft in ready.drafts))
         return ready
 
-    def _checked_draft(self, request: Request) -> Draft:
-        draft = self.builder.draft(request)
-        longest = self.capabilities.max_model_len
-        # vLLM refuses a prompt that leaves no room for one token of output.
-        if longest is not None and (draft.prompt_tokens or 0) >= longest:
-            raise RequestRefused(
-                f"prompt of {draft.prompt_tokens:,} tokens ({draft.image_tokens:,} of them for the "
-                f"image) does not fit max_model_len {longest:,}"
-            )
-        return draft
+    def _read_images(self, ready: _ReadyGroup) -> None:
+        """Reads the images of the group; a bad one refuses the questions that show it."""
+        bad: dict[str, RequestRefused] = {}
+        for image in distinct_images(draft.request for draft in ready.drafts):
+            try:
+                (pixels,), seconds = read_images([image], self.prepare)
+                ready.images[image_key(image)] = pixels
+                ready.seconds += seconds
+            except RequestRefused as refusal:
+                bad[image_key(image)] = refusal
+        if not bad:
+            return
+        asked = ready.drafts
+        ready.drafts = []
+        for draft in asked:
+            refusals = [bad[key] for one in draft.request.images if (key := image_key(one)) in bad]
+            if refusals:
+                ready.refused.append(_refused(draft.request, refusals[0]))
+            else:
+                ready.drafts.append(draft)
 
-    async def _wait_for_room(
-        self, tokens: int, image_tokens: int, running: set[asyncio.Task[None]]
-    ) -> None:
-        while not self.budget.take(tokens, image_tokens):
+    async def _wait_for_room(self, plan: GroupPlan, running: set[asyncio.Task[None]]) -> None:
+        while not self.budget.take(plan):
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            _raise_failed(running)
+            raise_failed(running)
 
-    def _group_done(self, tokens: int, image_tokens: int, _task: asyncio.Task[None]) -> None:
-        self.budget.give_back(tokens, image_tokens)
-
-    async def _run_group(self, ready: _ReadyGroup, width: int, pool: Executor) -> None:
-        """The leader until its first token, then the followers, `width` of them at a time."""
-        drafts = deque(ready.drafts)
-        images = ready.images
-        ready.images = []
-        tasks: set[asyncio.Task[None]] = set()
-        try:
-            if self.capabilities.prefix_caching:
-                while drafts:
-                    first_token = asyncio.Event()
-                    leader = asyncio.create_task(
-                        self._ask(drafts.popleft(), images, pool, first_token.set)
-                    )
-                    tasks.add(leader)
-                    token = asyncio.create_task(first_token.wait())
-                    try:
-                        await asyncio.wait({leader, token}, return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        token.cancel()
-                    if first_token.is_set():
-                        break
-                    # The leader was refused or failed before its prefill: the next one leads.
-                    _raise_failed(tasks)
-                # The engine was sent the leader's images and holds them under their uuids.
-                images = [None] * len(images)
-            while drafts or tasks:
-                while drafts and len(tasks) < width:
-                    follower = self._ask(drafts.popleft(), images, pool, None)
-                    tasks.add(asyncio.create_task(follower))
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                _raise_failed(tasks)
-        finally:
-            await _cancel(tasks)
+    def _group_done(self, plan: GroupPlan, _task: asyncio.Task[None]) -> None:
+        self.budget.give_back(plan)
 
     async def _ask(
         self,
+        pool: Executor,
         draft: Draft,
         images: Sequence[Any],
-        pool: Executor,
         on_first_token: Callable[[], None] | None,
     ) -> None:
         timed = Timed(self._answer(draft, images, pool, on_first_token))
@@ -236,7 +230,7 @@ class _Schedule:
         else:
             async with self.slots:
                 answer = await timed
-        with_image = bool(images) and images[0] is not None
+        with_image = any(image is not None for image in images)
         self.stats.note_blocking(timed.seconds, with_image)
         self._report(answer)
 
@@ -305,25 +299,15 @@ def _answered(request: Request, output: EngineOutput) -> Answer:
         first_token_seconds=output.first_token_seconds,
         seconds=output.seconds,
         reasoning=output.reasoning,
+        left_out=request.left_out,
     )
 
 
 def _refused(request: Request, refusal: RequestRefused) -> Answer:
-    return Answer(index=request.index, text="", finish_reason="refused", error=str(refusal))
-
-
-def _raise_failed(tasks: set[asyncio.Task[None]]) -> None:
-    """Drops the tasks that are done; raises the error of one that failed."""
-    done = {task for task in tasks if task.done()}
-    tasks -= done
-    # All errors are looked at, lest asyncio reports the others as never retrieved.
-    errors = [error for task in done if (error := task.exception()) is not None]
-    if errors:
-        raise errors[0]
-
-
-async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancels what runs, and waits for all; errors that come now have an earlier one to thank."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return Answer(
+        index=request.index,
+        text="",
+        finish_reason="refused",
+        error=str(refusal),
+        left_out=request.left_out,
+    )

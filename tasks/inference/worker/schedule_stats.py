@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.inference.worker.grouping import GroupPlan
 from pixtrack.tasks.records import Answer
 
@@ -28,7 +26,7 @@ class ScheduleStats:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     ideal_cached_tokens: int = 0
-    """Followers' prompt tokens that their leader's prompt begins with too: all that could be cached."""
+    """Prompt tokens that are computed for an earlier prompt already: all that could be cached."""
     output_tokens: int = 0
     peak_groups: int = 0
     peak_requests: int = 0
@@ -45,13 +43,13 @@ class ScheduleStats:
     """Summed over the worker threads: reading, decoding, resizing images."""
 
     def note_group(
-        self, drafts: Sequence[Draft], plan: GroupPlan, image_seconds: float, in_flight: int
+        self, images: int, plan: GroupPlan, image_seconds: float, in_flight: int
     ) -> None:
-        """Counts a group as it starts."""
+        """Counts a group, whose `images` were read in so many seconds, as it starts."""
         self.image_groups += 1
-        self.images_read += len(drafts[0].request.images)
+        self.images_read += images
         self.image_seconds += image_seconds
-        self.ideal_cached_tokens += plan.shared * (len(drafts) - 1)
+        self.ideal_cached_tokens += plan.cached
         self.peak_groups = max(self.peak_groups, in_flight)
 
     def note_blocking(self, seconds: float, with_image: bool) -> None:

@@ -57,7 +57,7 @@ def test_prompts_that_do_not_fit_are_counted_as_refused_with_a_reason(builder):
         [*pages(1, 2), Request(9, (ImageRef("small", "", 32, 32),), ("?",))], builder, 16, 1000
     )
     assert report.refused == 2
-    assert "do not fit max_model_len 1,000" in report.refusal
+    assert "does not fit max_model_len 1,000" in report.refusal
     assert report.prompt_tokens.most < 20
 
 

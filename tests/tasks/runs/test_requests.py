@@ -146,6 +146,29 @@ def test_of_too_many_pages_the_datasets_rule_chooses(tmp_path, rule, pages):
     (request,) = build_requests([sample(images=images(10))], prompt(), tmp_path, rule)
     assert shown(request) == [f"sha{page}" for page in pages]
     assert request.left_out == 10 - len(pages)
+    assert request_from_json(json.loads(json.dumps(request_to_json(request)))) == request
+
+
+def test_a_request_says_which_pages_may_go_where_it_is_too_long(tmp_path):
+    asked = [sample(images=images(3)), sample(images=images(1)), sample()]
+    made = {
+        rule.choice: [request.pages for request in build_requests(asked, prompt(), tmp_path, rule)]
+        for rule in (PageRule(), PageRule("first", 5), PageRule("even", 2))
+    }
+    assert made == {"refuse": ["", "", ""], "first": ["first", "", ""], "even": ["even", "", ""]}
+
+
+def test_a_model_takes_no_more_images_than_its_file_says():
+    from tests.tasks.runs.test_identity import cell
+
+    def rule(dataset, most):
+        asked = cell(dataset=dataset, model={"max_images": most})
+        return PageRule.of(asked.dataset, asked.model)
+
+    assert rule({}, 2) == PageRule()
+    assert rule({"pages": "first"}, 2) == PageRule("first", 2)
+    assert rule({"pages": "even", "max_pages": 8}, 9) == PageRule("even", 8)
+    assert rule({"pages": "even", "max_pages": 8}, 5) == PageRule("even", 5)
 
 
 def test_a_request_of_before_there_were_places_is_read_as_it_was():

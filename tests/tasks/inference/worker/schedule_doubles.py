@@ -47,7 +47,7 @@ def requests(refs, questions, texts=None):
 
 
 class PlainBuilder:
-    """A prompt is [1], the image's 100 tokens, the question's characters, [2]."""
+    """A prompt is [1], 100 tokens for each image, the texts' characters where they stand, [2]."""
 
     image_tokens = 100
 
@@ -55,10 +55,14 @@ class PlainBuilder:
         return None
 
     def draft(self, request):
-        ids = (1, -1, *(ord(c) for c in request.turns[-1]), 2)
-        places = ((1, self.image_tokens),)
-        length = len(ids) - 1 + self.image_tokens
-        return Draft(request, length, self.image_tokens, ids, places=places)
+        parts = [part for turn in request.layout for part in turn]
+        ids = [1]
+        for part in parts:
+            ids += [-1] if part is None else map(ord, part)
+        ids.append(2)
+        places = tuple((i, self.image_tokens) for i, token in enumerate(ids) if token == -1)
+        tokens = self.image_tokens * len(places)
+        return Draft(request, len(ids) - len(places) + tokens, tokens, tuple(ids), places=places)
 
     def prompt(self, draft, images):
         return EnginePrompt(
@@ -98,18 +102,18 @@ class RecordingEngine:
         return ("prepared", image.size)
 
     async def generate(self, prompt, sampling, on_first_token=None):
-        uuid = prompt.image_uuids[0] if prompt.image_uuids else ""
         self.events.append(("submitted", prompt.request_id))
         if (error := self.fail.pop(prompt.request_id, None)) is not None:
             raise error
-        if prompt.images and prompt.images[0] is None:
-            if uuid not in self.cached:
+        for image, uuid in zip(prompt.images, prompt.image_uuids, strict=True):
+            if image is None and uuid not in self.cached:
                 raise ImageNotCached(uuid)
-        elif prompt.images:
-            assert prompt.images[0][0] == "prepared"
-            self.sent_images[uuid] += 1
-            if self.caches_images:
-                self.cached.add(uuid)
+            if image is not None:
+                assert image[0] == "prepared"
+                self.sent_images[uuid] += 1
+                if self.caches_images:
+                    self.cached.add(uuid)
+        uuid = prompt.image_uuids[0] if prompt.image_uuids else ""
         self.groups_in_flight[uuid] += 1
         self.in_flight += 1
         self.peak_groups = max(self.peak_groups, sum(n > 0 for n in self.groups_in_flight.values()))

@@ -10,6 +10,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import Sampling
 from pixtrack.tasks.inference.engines.base import EngineDied, RequestRefused
 from pixtrack.tasks.inference.worker import schedule
+from pixtrack.tasks.inference.worker.images import working_bytes
 from pixtrack.tasks.inference.worker.schedule import run_schedule
 from pixtrack.tasks.records import ImageRef, Request
 from tests.tasks.inference.worker.schedule_doubles import (
@@ -317,6 +318,79 @@ def test_a_request_without_an_image_is_its_own_group():
     )
     assert stats.image_groups == 2
     assert not any(answer.failed for answer in answers)
+
+
+def test_a_documents_pages_are_read_sent_and_computed_once(tmp_path):
+    pages = tuple(images(tmp_path, 40))
+    asked = [Request(index, pages, (f"question {index}",)) for index in range(6)]
+    able = capabilities(kv_cache_tokens=100_000, max_model_len=10_000)
+    engine = RecordingEngine()
+    answers, stats = ask(engine, asked, able=able)
+    assert not any(answer.failed for answer in answers.values())
+    assert (stats.image_groups, stats.images_read, stats.images_resent) == (1, 40, 0)
+    assert engine.sent_images == {f"hash{i}": 1 for i in range(40)}
+    assert stats.ideal_cached_tokens == 5 * (4010 // 16 * 16)
+    assert all(
+        engine.moment("first token", 0) < engine.moment("submitted", follower)
+        for follower in range(1, 6)
+    )
+
+
+def test_a_branch_waits_for_what_it_shares_and_is_waited_for_by_its_own(tmp_path):
+    a, b, c = images(tmp_path, 3)
+    shows = [(a,), (a, b), (a, b), (a, c), (a, c), (a, c)]
+    asked = [Request(index, pages, ("q",)) for index, pages in enumerate(shows)]
+    engine = RecordingEngine()
+    _, stats = ask(engine, asked)
+    # 1 leads; 0 and 2 follow it, and so does 3, which leads 4 and 5 in turn.
+    for before, after in ((1, 0), (1, 2), (1, 3), (3, 4), (3, 5)):
+        assert engine.moment("first token", before) < engine.moment("submitted", after)
+    assert engine.sent_images == {"hash0": 1, "hash1": 1, "hash2": 1}
+    assert (stats.image_groups, stats.images_read) == (1, 3)
+
+
+def test_a_refused_leader_of_a_document_is_followed_by_another(tmp_path):
+    a, b, c = images(tmp_path, 3)
+    shows = [(a, b, c), (a, b), (a, b)]
+    asked = [Request(index, pages, ("q",)) for index, pages in enumerate(shows)]
+    engine = RecordingEngine(fail={"0": RequestRefused("no")})
+    answers, _ = ask(engine, asked)
+    assert [answers[i].finish_reason for i in range(3)] == ["refused", "stop", "stop"]
+    assert engine.moment("first token", 1) < engine.moment("submitted", 2)
+
+
+def test_a_damaged_page_refuses_the_questions_that_show_it(tmp_path):
+    a, b, c = images(tmp_path, 3)
+    (tmp_path / "2.png").write_bytes(b"not an image")
+    asked = [Request(0, (a, b, c), ("q",)), Request(1, (a, b), ("q",))]
+    answers, _ = ask(RecordingEngine(), asked)
+    assert [answers[i].finish_reason for i in range(2)] == ["refused", "stop"]
+    assert "2.png" in answers[0].error
+
+
+def test_of_a_document_that_does_not_fit_the_datasets_rule_leaves_pages_out(tmp_path):
+    pages = tuple(images(tmp_path, 12))
+    asked = [
+        Request(0, pages, ("q",), pages="first", left_out=3),
+        Request(1, pages, ("q",), pages="even"),
+        Request(2, pages, ("q",)),
+    ]
+    answers, _ = ask(RecordingEngine(), asked)
+    # 1,000 less 8 for the answer and 256 for the text: seven pages of 100.
+    assert {i: (a.finish_reason, a.left_out) for i, a in answers.items()} == {
+        0: ("stop", 3 + 5), 1: ("stop", 5), 2: ("refused", 0)
+    }  # fmt: skip
+    assert "1,203 tokens (1,200 of them for the 12 images)" in answers[2].error
+
+
+def test_pages_ahead_are_worked_on_one_at_a_time(tmp_path):
+    pages = images(tmp_path, 10, size=(100, 200))
+    one = 100 * 200
+    assert working_bytes(pages[:1]) == one * 15
+    assert working_bytes(pages) == 10 * one * 3 + one * 12
+    resized = working_bytes(pages, lambda width, height: (width // 2, height // 2))
+    assert resized == 10 * one // 4 * 12 + one * 12
+    assert working_bytes([]) == 0
 
 
 def test_nothing_asked_is_nothing_done():

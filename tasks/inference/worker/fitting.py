@@ -1,0 +1,71 @@
+"""Prompts that fit the model: the dataset's rule for samples of many pages, applied to token counts.
+
+How many images a prompt may show is known before the engine starts (tasks.runs.requests). How many
+tokens they take is known here, where the model's own tokenizer counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import takewhile
+
+from pixtrack.tasks.inference.engines.base import RequestRefused
+from pixtrack.tasks.inference.prompts.base import Draft, PromptBuilder
+from pixtrack.tasks.records import Request
+from pixtrack.tasks.runs.requests import chosen_pages
+
+TEXT_STEP = 256
+"""The text beside the pages counts in steps of so many tokens, so that all questions on a document
+show the same pages, which are then computed once."""
+
+
+def fitting_draft(
+    request: Request, builder: PromptBuilder, longest: int | None, answer_tokens: int
+) -> Draft:
+    """The prompt, with fewer pages where it is too long and its dataset chooses pages.
+
+    `longest` is the model's max_model_len (None: unknown, nothing is checked), of which
+    `answer_tokens` are left for the answer when pages are chosen. What is shown depends on the
+    request, the model and these two numbers alone. Raises RequestRefused for a prompt that does not
+    fit.
+    """
+    draft = builder.draft(request)
+    if longest is None or draft.prompt_tokens is None:
+        return draft
+    if request.pages and draft.prompt_tokens + answer_tokens > longest:
+        fewer = _fewer_pages(draft, longest - answer_tokens)
+        draft = builder.draft(fewer) if fewer is not request else draft
+    # vLLM refuses a prompt that leaves no room for one token of output.
+    if (draft.prompt_tokens or 0) >= longest:
+        count = len(draft.request.images)
+        images = "image" if count == 1 else f"{count} images"
+        raise RequestRefused(
+            f"prompt of {draft.prompt_tokens:,} tokens ({draft.image_tokens:,} of them for the "
+            f"{images}) does not fit max_model_len {longest:,}"
+        )
+    return draft
+
+
+def _fewer_pages(draft: Draft, room: int) -> Request:
+    """The request with as many pages as `room` tokens hold, at least one.
+
+    Pages are the images before the first text; an image that a text mentions stays in its place.
+    """
+    request = draft.request
+    first, *turns = request.layout
+    pages = sum(1 for _ in takewhile(lambda part: part is None, first))
+    counts = [tokens for _, tokens in draft.places[:pages]]
+    if len(counts) < pages or not pages:
+        return request
+    text = (draft.prompt_tokens or 0) - sum(counts)
+    room -= -(-text // TEXT_STEP) * TEXT_STEP
+    for most in range(pages, 0, -1):
+        kept = chosen_pages(request.pages, pages, most)
+        if sum(counts[page] for page in kept) <= room or most == 1:
+            break
+    return replace(
+        request,
+        images=tuple(request.images[page] for page in kept) + request.images[pages:],
+        parts=((*(None for _ in kept), *first[pages:]), *turns) if request.parts else (),
+        left_out=request.left_out + pages - len(kept),
+    )

@@ -1,0 +1,148 @@
+"""What identifies a run: everything that can change an answer, and old runs as they were."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixtrack.configs.schema import DatasetConfig, ModelConfig, PromptConfig
+from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage
+from pixtrack.tasks.runs.directory import fingerprint
+from pixtrack.tasks.runs.opening import Cell, identity_of
+
+BEFORE = "46d26f523426eee0a674624bea1183ff8c41d40aa32e0bb5755f3d5f43da67e7"
+"""Of the cell below on samples of one image, as the code before samples had several said."""
+
+ENGINE = {
+    "name": "vllm",
+    "version": "0.24.0",
+    "platform": "cpu",
+    "options": {"dtype": "bfloat16"},
+}
+
+
+def cell(**changes: Any) -> Cell:
+    dataset = {
+        "name": "papers", "title": "Papers", "source": {"kind": "sample"}, "metrics": ("anls",),
+        "headline": "anls", "prompt": "p", "licence": "none",
+    } | changes.pop("dataset", {})  # fmt: skip
+    model = {
+        "name": "m", "title": "M", "source": {"kind": "generated"}, "format": "mistral",
+        "family": "pixtral", "parameters_billions": 1, "licence": "none",
+    } | changes.pop("model", {})  # fmt: skip
+    prompt = {
+        "name": "p", "title": "P", "system": "Be exact.", "template": "{context}{question} Briefly.",
+        "max_new_tokens": 8, "stop": ("\n",),
+    } | changes.pop("prompt", {})  # fmt: skip
+    return Cell(
+        ModelConfig.model_validate(model),
+        DatasetConfig.model_validate(dataset),
+        PromptConfig.model_validate(prompt),
+        **changes,
+    )
+
+
+def prepared(images: int = 1, digest: str = "d" * 64, **sample: Any) -> PreparedDataset:
+    pages = tuple(SampleImage(f"sha{n}", f"{n}.png", 10, 10) for n in range(images))
+    samples = (Sample(0, "q", "What?", ("a",), pages, **sample),)
+    return PreparedDataset("papers", Path(), Path(), digest, samples, {})
+
+
+def print_of(
+    asked: Cell, ready: PreparedDataset, longest: int | None = 4096, **changes: Any
+) -> str:
+    facts = {"model": {"files": "f" * 64}, "engine": ENGINE} | changes
+    return fingerprint(identity_of(asked, facts["model"], facts["engine"], ready, longest))
+
+
+@pytest.mark.parametrize("longest", [None, 4096])
+@pytest.mark.parametrize("images", [0, 1, 5])
+@pytest.mark.parametrize(
+    "dataset", [{}, {"pages": "first", "max_pages": 1}, {"cluster": "document"}]
+)
+def test_runs_of_before_keep_their_fingerprint(
+    longest: int | None, images: int, dataset: dict[str, Any]
+) -> None:
+    if images > 1 and "pages" in dataset:
+        pytest.skip("pages are chosen: another run")
+    assert print_of(cell(dataset=dataset), prepared(images), longest) == BEFORE
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"prompt": {"system": "Be brief."}},
+        {"prompt": {"template": "{question}"}},
+        {"prompt": {"history_template": "Before: {question}"}},
+        {"prompt": {"context_template": "Given {context}"}},
+        {"prompt": {"max_new_tokens": 9}},
+        {"prompt": {"stop": ("\n\n",)}},
+    ],
+)
+def test_what_changes_a_prompt_or_its_answer_is_another_run(changed: dict[str, Any]) -> None:
+    assert print_of(cell(**changed), prepared()) != BEFORE
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"prompt": {"postprocess": ("strip",)}},
+        {"prompt": {"option_template": "({letter}) {option}"}},
+        {"dataset": {"metrics": ("anls", "exact_match")}},
+        {"dataset": {"name": "other"}},
+        {"limit": 5},
+        {"model": {"max_images": 9}},
+    ],
+)
+def test_what_changes_no_answer_is_the_same_run(changed: dict[str, Any]) -> None:
+    assert print_of(cell(**changed), prepared()) == BEFORE
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"model": {"files": "0"}}, {"engine": {**ENGINE, "version": "0.32.0"}}],
+)
+def test_another_model_or_engine_is_another_run(changed: dict[str, Any]) -> None:
+    assert print_of(cell(), prepared(), **changed) != BEFORE
+
+
+def test_another_version_of_the_dataset_is_another_run() -> None:
+    assert print_of(cell(), prepared(digest="e" * 64)) != BEFORE
+
+
+def test_how_options_are_put_counts_where_there_are_any() -> None:
+    ready = prepared(options=("red", "blue"))
+    asked = [
+        cell(),
+        cell(prompt={"option_template": "({letter}) {option}"}),
+        cell(prompt={"option_separator": ", "}),
+        cell(prompt={"options_template": "[{options}]"}),
+    ]
+    assert len({print_of(one, ready) for one in asked}) == 4
+
+
+def test_which_pages_are_shown_counts_where_they_are_chosen() -> None:
+    rule = {"pages": "first", "max_pages": 3}
+    several = [
+        print_of(cell(dataset=dataset, model={"max_images": most}), prepared(9), longest)
+        for dataset, most, longest in (
+            ({}, 8, 4096),
+            (rule, 8, 4096),
+            (rule | {"pages": "even"}, 8, 4096),
+            (rule | {"max_pages": 4}, 8, 4096),
+            (rule, 2, 4096),
+            (rule, 8, 8192),
+        )
+    ]
+    assert len(set(several)) == len(several)
+    # The model's own limit counts where it is the lower one.
+    assert several[1] == print_of(cell(dataset=rule, model={"max_images": 7}), prepared(9))
+
+
+def test_the_samples_own_error_or_gold_is_not_the_runs_identity() -> None:
+    ready = prepared()
+    mended = replace(ready, samples=(replace(ready.samples[0], answers=("b",)),))
+    assert print_of(cell(), mended) == BEFORE
