@@ -1,18 +1,19 @@
-"""What a person sees of a long step: a bar with a rate and an ETA on stderr.
+"""What a person sees of a long step: a bar with an amount, a rate and the time left on stderr.
 
-On a terminal it is drawn in place; elsewhere (a worker, a log file) a line every ten seconds.
+On a terminal it is drawn in place; elsewhere (a worker, a log file) a line is logged every ten
+seconds.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
@@ -24,31 +25,66 @@ from rich.progress import (
 from rich.text import Text
 
 from pixtrack.flows.terminal import DataConsole
+from pixtrack.tasks.runs.opening import OpenRun
+from pixtrack.tasks.runs.protocol import Event
 
 LINE_EVERY_SECONDS = 10.0
 
 console = DataConsole(stderr=True)
-logger = logging.getLogger("pixtrack")
+logger = logging.getLogger("pixtrack.progress")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a step counts, and how that is written."""
+
+    amount: Callable[[float, float | None], str]
+    """Of (done, total or None)."""
+    rate: Callable[[float], str]
+    """Of units a second."""
+
+
+def counted(name: str) -> Unit:
+    """Whole things of that name: `20/600`, `25.0 q/s`."""
+    return Unit(
+        amount=lambda done, total: f"{done:.0f}/{total:.0f}" if total else f"{done:.0f}",
+        rate=lambda per_second: f"{per_second:.1f} {name}/s",
+    )
+
+
+BYTES = Unit(
+    amount=lambda done, total: (
+        f"{done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else f"{done / 1e9:.2f} GB"
+    ),
+    rate=lambda per_second: f"{per_second / 1e6:.1f} MB/s",
+)
+
+
+class AmountColumn(ProgressColumn):
+    """How much is done, of how much."""
+
+    def render(self, task: Task) -> Text:
+        """The amount in the step's own unit."""
+        return Text(task.fields["unit"].amount(task.completed, task.total), style="green")
 
 
 class RateColumn(ProgressColumn):
-    """Units a second since the task was taken up."""
+    """Units a second since the work began."""
 
     def render(self, task: Task) -> Text:
         """The rate, or a dash before the first unit."""
         speed = task.finished_speed or task.speed
-        unit = task.fields.get("unit", "it")
-        return Text(f"{speed:.1f} {unit}/s" if speed else f"- {unit}/s", style="cyan")
+        return Text(task.fields["unit"].rate(speed) if speed else "-", style="cyan")
 
 
 class Bar:
     """One long step's progress. `update` takes totals, not increments."""
 
-    def __init__(self, title: str, unit: str, progress: Progress | None) -> None:
+    def __init__(self, title: str, unit: Unit, progress: Progress | None) -> None:
         self._title, self._unit, self._progress = title, unit, progress
         self._task = progress.add_task(title, total=None, unit=unit, note="") if progress else None
         self._started = time.monotonic()
-        self._said = self._started
+        self._logged = self._started
         self._first: int | None = None
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
@@ -60,18 +96,20 @@ class Bar:
         if self._first is None:
             self._first, self._started = done, now
         finished = bool(total) and done == total
-        if now - self._said < LINE_EVERY_SECONDS and not finished:
+        if now - self._logged < LINE_EVERY_SECONDS and not finished:
             return
-        self._said = now
+        self._logged = now
         rate = (done - self._first) / max(now - self._started, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if total and rate > 0 else ""
-        of = f"/{total}" if total else ""
         tail = f" ({note})" if note else ""
-        logger.info("%s: %d%s, %.1f %s/s%s%s", self._title, done, of, rate, self._unit, left, tail)
+        amount, speed = self._unit.amount(done, total), self._unit.rate(rate)
+        logger.info("%s: %s, %s%s%s", self._title, amount, speed, left, tail)
 
     def begin(self, done: int, total: int, seconds_ago: float = 0.0) -> None:
-        """The work itself begins, after a start-up or with `done` units of an earlier time: rate
-        and ETA count from here.
+        """Counts rate and time left from here: the work itself begins.
+
+        Before it lie a start-up, or `done` units of an earlier command; `seconds_ago` is for work
+        that began before this was called.
         """
         self._first, self._started = done, time.monotonic() - seconds_ago
         if self._progress is not None and self._task is not None:
@@ -84,13 +122,13 @@ class Bar:
         note = f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, note=note)
-        elif time.monotonic() - self._said >= LINE_EVERY_SECONDS:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._logged >= LINE_EVERY_SECONDS:
+            self._logged = time.monotonic()
             logger.info("%s: %s", self._title, note)
 
 
 @contextmanager
-def bar(title: str, unit: str = "it") -> Iterator[Bar]:
+def bar(title: str, unit: Unit) -> Iterator[Bar]:
     """A progress bar for the length of the block."""
     if not console.is_terminal:
         yield Bar(title, unit, None)
@@ -99,7 +137,7 @@ def bar(title: str, unit: str = "it") -> Iterator[Bar]:
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        AmountColumn(),
         RateColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -107,3 +145,47 @@ def bar(title: str, unit: str = "it") -> Iterator[Bar]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(title, unit, progress)
+
+
+@contextmanager
+def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
+    """The bar of a run's questions; what it yields takes the engine's events.
+
+    It shows how many are answered, the rate, and notes on cache hits, failures and answers that
+    were cut off. Answers of earlier commands count as done, not towards the rate.
+    """
+    title = f"{run.cell.model.name} on {run.cell.dataset.name}"
+    if not run.unanswered:
+        logger.info("%s: every question is already answered", title)
+        yield lambda _event: None
+        return
+    with bar(title, counted("q")) as shown:
+        shown.update(0, len(run.requests), "engine starting")
+        begun = False
+
+        def on_event(event: Event) -> None:
+            nonlocal begun
+            if event.event == "starting":
+                shown.update(0, len(run.requests), event.message or "engine starting")
+            if not event.total:
+                return
+            if not begun or not event.done:
+                # With replicas, some answer before all of them have said how much there is to do.
+                begun = True
+                shown.begin(event.already_answered, event.total, event.elapsed_seconds)
+            if event.done:
+                shown.update(event.done + event.already_answered, event.total, _notes(event))
+
+        yield on_event
+
+
+def _notes(event: Event) -> str:
+    """Cache hits, failures and cut-off answers, as far as there are any."""
+    notes = []
+    if event.prompt_tokens:
+        notes.append(f"{100 * event.cached_tokens / event.prompt_tokens:.0f}% cached")
+    if event.failed:
+        notes.append(f"{event.failed} failed")
+    if event.truncated:
+        notes.append(f"{event.truncated} truncated")
+    return ", ".join(notes)

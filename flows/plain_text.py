@@ -59,8 +59,9 @@ def accept_any_text() -> None:
 
 
 def show_warnings() -> None:
-    """Shows the warnings of every step on stderr, one line each, in any command."""
+    """Shows warnings and progress of every step on stderr, one line each, in any command."""
     logger = logging.getLogger("pixtrack")
+    logging.getLogger("pixtrack.progress").setLevel(logging.INFO)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(VisibleFormatter("pixtrack: %(message)s"))

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
-from pixtrack.flows.bars import bar
+from pixtrack.flows.bars import BYTES, asking_bar, bar, counted
 from pixtrack.flows.report import publish
 from pixtrack.tasks.datasets.task import prepare_dataset
 from pixtrack.tasks.download import model_identity
@@ -121,7 +121,7 @@ def _files_of(
     """The model's files, and what identifies them; an endpoint has its own."""
     if not model.source.has_files:
         return None, model_identity(model, home.models, home)
-    with timed("model files"), bar(f"files of {model.name}", "B") as shown:
+    with timed("model files"), bar(f"files of {model.name}", BYTES) as shown:
         files = fetch_model_files(model, home, model_dir, shown.update)
     with timed("model identity"):
         return files, model_identity(model, files, home)
@@ -141,7 +141,10 @@ class _Shared:
 def _open(cell: Cell, shared: _Shared, go_on: bool) -> OpenRun | Exception:
     """Prepares the dataset, opens the run, and hands its questions to the engine already."""
     try:
-        with timed("prepare dataset"), bar(f"prepare {cell.dataset.name}", "rows") as shown:
+        with (
+            timed("prepare dataset"),
+            bar(f"prepare {cell.dataset.name}", counted("rows")) as shown,
+        ):
             prepared = prepare_dataset(cell.dataset, shared.home, shown.update, shown.downloading)
         engine = engine_facts(cell.model, shared.files)
         longest = longest_request(cell.model, shared.files)
@@ -275,38 +278,3 @@ def _end_tracking(run: RunDirectory, status: Literal["failed", "cancelled"]) -> 
         end(run, status)
     except TrackingUnavailable as error:
         logger.warning("%s: log the run's end with: pixtrack sync", error)
-
-
-@contextlib.contextmanager
-def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
-    """The long step's bar: answered of all, rate, ETA, cache hits and failures."""
-    title = f"{run.cell.model.name} on {run.cell.dataset.name}"
-    if not run.unanswered:
-        logger.info("%s: every question is already answered", title)
-        yield lambda _event: None
-        return
-    with bar(title, "q") as shown:
-        shown.update(0, len(run.requests), "engine starting")
-        begun: list[Event] = []
-
-        def on_event(event: Event) -> None:
-            if event.event == "starting":
-                shown.update(0, len(run.requests), event.message or "engine starting")
-            if not event.total:
-                return
-            if not begun or not event.done:
-                # Replicas have answered some already when all of them have said how much there is.
-                begun.append(event)
-                shown.begin(event.already_answered, event.total, event.elapsed_seconds)
-            if not event.done:
-                return
-            notes = []
-            if event.prompt_tokens:
-                notes.append(f"{100 * event.cached_tokens / event.prompt_tokens:.0f}% cached")
-            if event.failed:
-                notes.append(f"{event.failed} failed")
-            if event.truncated:
-                notes.append(f"{event.truncated} truncated")
-            shown.update(event.done + event.already_answered, event.total, ", ".join(notes))
-
-        yield on_event

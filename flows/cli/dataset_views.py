@@ -13,7 +13,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_all
 from pixtrack.configs.paths import Home, home
 from pixtrack.configs.schema import DatasetConfig
-from pixtrack.flows.bars import bar
+from pixtrack.flows.bars import bar, counted
 from pixtrack.flows.plain_text import json_text, say
 from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.datasets import load_prepared, prepare
@@ -226,7 +226,7 @@ def contact_sheet(config: DatasetConfig, count: int, out: Path) -> None:
 
 def prepare_with_bar(config: DatasetConfig, at: Home) -> None:
     """Prepares with a bar on stderr: rows done, and the file that is being fetched."""
-    with bar(f"prepare {config.name}", "rows") as shown:
+    with bar(f"prepare {config.name}", counted("rows")) as shown:
         prepare(config, at, shown.update, shown.downloading)
 
 
@@ -264,7 +264,7 @@ def _say_understood(lines: Sequence[str]) -> None:
 
 def add(new: NewDataset, as_json: bool) -> None:
     """Adds a dataset and says what was written and what comes next."""
-    with bar(f"check {new.name}", "rows") as shown:
+    with bar(f"check {new.name}", counted("rows")) as shown:
         added = add_dataset(new, shown.update, _say_understood)
     if as_json:
         print_json(

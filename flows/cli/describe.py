@@ -56,7 +56,7 @@ def describe_images(
     """
     from pixtrack.configs.paths import home
     from pixtrack.configs.schema import Sampling
-    from pixtrack.flows.cli.download_bar import download_bar
+    from pixtrack.flows.bars import BYTES, bar
     from pixtrack.tasks.cells import resolve_model
     from pixtrack.tasks.download import fetch_model
     from pixtrack.tasks.inference.describing import describe
@@ -64,8 +64,8 @@ def describe_images(
     def fetch() -> Path | None:
         if not config.source.has_files:
             return None
-        with download_bar(config.name) as progress:
-            return fetch_model(config, home(), model_dir, progress)
+        with bar(config.name, BYTES) as shown:
+            return fetch_model(config, home(), model_dir, shown.update)
 
     config, reason = resolve_model(model, given_options(engine, tensor_parallel, data_parallel))
     if reason:

@@ -119,12 +119,12 @@ def verify(
     """
     from pixtrack.configs.loading import load_model
     from pixtrack.configs.paths import home
-    from pixtrack.flows.cli.download_bar import download_bar
+    from pixtrack.flows.bars import BYTES, bar
     from pixtrack.tasks.download import files_of, verify_model
 
     config = load_model(model)
-    with download_bar(f"verify {config.name}") as progress:
-        found, compared = verify_model(config, home(), model_dir, progress)
+    with bar(f"verify {config.name}", BYTES) as shown:
+        found, compared = verify_model(config, home(), model_dir, shown.update)
     for line in found:
         say(line)
     if found:
@@ -162,18 +162,18 @@ def download(
     from pixtrack.configs.errors import UserError
     from pixtrack.configs.loading import load_model
     from pixtrack.configs.paths import home
-    from pixtrack.flows.cli.download_bar import download_bar
+    from pixtrack.flows.bars import BYTES, bar
     from pixtrack.tasks.download import fetch_model, read_manifest
 
     if source not in (None, "huggingface", "modelscope"):
         raise UserError(f"--from {source}: use huggingface or modelscope")
     config = load_model(model)
-    with download_bar(config.name) as progress:
+    with bar(config.name, BYTES) as shown:
         directory = fetch_model(
             config,
             home(),
             model_dir,
-            progress,
+            shown.update,
             source=source,  # type: ignore[arg-type]
             refresh=refresh,
         )
