@@ -30,7 +30,7 @@ $(foreach name,DATASET MODEL PROMPT LIMIT RUNS STUDY,$(eval $(call literal,$(nam
 export PIXTRACK_HOME ?= $(CURDIR)/data
 PREFECT_PORT ?= 4200
 
-.PHONY: help setup eval study compare test check lint bench ui ui-all deploy worker lock screenshots clean
+.PHONY: help setup eval study compare test check lint bench chaos ui ui-all deploy worker lock screenshots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ lint: setup ## Format, lint, types, import rules, and what Python the inference 
 
 bench: setup ## Drive modes side by side on one engine (ARGS='--architecture pixtral-12b --weights dummy')
 	@$(BIN)/python -m bench.drive_modes $(ARGS)
+
+chaos: setup ## Faults at random moments of whole commands, and what they cost (ARGS='--faults 100 --seed 7')
+	@$(BIN)/python -m bench.chaos $(ARGS)
 
 ui: setup ## Open MLflow on the runs of this data home
 	@$(BIN)/pixtrack ui $(ARGS)
