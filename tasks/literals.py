@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import warnings
 
-LONGEST = 10_000
+LONGEST = 5_000
 """Characters of a text that may be a literal. The longest gold that is a list has under 300."""
 
 

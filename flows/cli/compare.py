@@ -182,6 +182,9 @@ def show(comparison: Comparison, published: Published, track: bool) -> None:
             )
         console.print()
         console.print(table)
+        for run in dataset.runs:
+            for line in run.beside:
+                console.print(Text(f"{run.label}: {line}"))
         for pair in dataset.differences if comparison.comparisons > 1 else ():
             console.print(Text(f"{pair.sentence}"))
         for note in dataset.notes:

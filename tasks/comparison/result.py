@@ -63,6 +63,9 @@ class RunRow(_Result):
     """Common questions without an output (refused, engine error, bad row)."""
     truncated: int
     """Outputs cut off at the output limit; they count as they were scored."""
+    beside: tuple[str, ...] = ()
+    """What stands beside the scores, a line each, over all answers of the run: how answers were
+    read ("mmmu: 0.4% guessed (7 of 1,730)") and the metrics' further figures."""
     speed: Speed
 
 

@@ -110,6 +110,7 @@ def leaderboard_rows(comparison: Comparison) -> list[dict[str, Any]]:
             "images": dataset.images,
             "failed": run.failed,
             "truncated": run.truncated,
+            "beside": "; ".join(run.beside),
             "samples_per_s": _round(run.speed.samples_per_s),
             "device": run.speed.device,
             "devices": run.speed.devices,
@@ -239,6 +240,11 @@ def _dataset_markdown(comparison: Comparison, dataset: DatasetComparison) -> lis
         for run in dataset.runs
     ]
     parts.append(_markdown(header, rows))
+    beside = [
+        f"- {_escape(run.label)}: {_escape(line)}" for run in dataset.runs for line in run.beside
+    ]
+    if beside:
+        parts.append("\n".join(beside))
     if dataset.differences:
         header = ["Difference", "Points", "p (Holm)", "Won / tied / lost", "Could show", "Kappa"]
         parts.append(

@@ -17,6 +17,7 @@ from pixtrack.configs.schema import DatasetConfig, ModelConfig
 from pixtrack.tasks.comparison.align import failed_rows
 from pixtrack.tasks.comparison.load import LoadedRun
 from pixtrack.tasks.comparison.result import Published, RunRow, Speed
+from pixtrack.tasks.scoring.beside import lines_beside
 from pixtrack.tasks.scoring.metrics import METRICS
 from pixtrack.tasks.scoring.uncertainty import interval_of_codes
 
@@ -58,6 +59,7 @@ def run_row(
         },
         failed=int(failed_rows(table).sum()),
         truncated=int((table["finish_reason"] == "length").sum()),
+        beside=tuple(lines_beside(run.summary.states, run.summary.figures)),
         speed=speed_of(run),
     )
 

@@ -32,7 +32,7 @@ def anls(prediction: str, gold: Gold) -> float | None:
     for answer in gold.answers:
         target, target_raw_length = _target(answer)
         longer = max(target_raw_length, raw_length)
-        distance = Levenshtein.distance(target, seen)
+        distance = Levenshtein.distance(target, seen, score_cutoff=longer // 2)
         nearest = distance / longer if longer else 0.0
         least = min(least, nearest)
     similarity = 1.0 - least
@@ -50,7 +50,7 @@ def anls_of_package(prediction: str, answers: tuple[str, ...]) -> float:
     for answer in answers:
         target = collapse(answer)
         longer = max(len(seen.upper()), len(target.upper()))
-        distance = Levenshtein.distance(seen, target)
+        distance = Levenshtein.distance(seen, target, score_cutoff=longer // 2)
         nearest = distance / longer if longer else 0.0
         if nearest < THRESHOLD:
             best = max(best, 1.0 - nearest)

@@ -66,7 +66,8 @@ def relaxed_accuracy_csv(prediction: str, gold: Gold) -> float | None:
 
 def _relaxed_accuracy(prediction: str, targets: tuple[str, ...]) -> float:
     answer = _without_preamble(prediction)
-    return 1.0 if any(_is_right(answer, target) for target in targets) else 0.0
+    number, text = _number(answer), answer.lower().strip()
+    return 1.0 if any(_is_right(number, text, target) for target in targets) else 0.0
 
 
 def anls(prediction: str, gold: Gold) -> float | None:
@@ -141,11 +142,12 @@ def _without_preamble(prediction: str) -> str:
     return answer.rstrip(".").strip()
 
 
-def _is_right(prediction: str, target: str) -> bool:
-    number, target_number = _number(prediction), _number(target)
+def _is_right(number: float | None, text: str, target: str) -> bool:
+    """Whether an answer, as a number if it is one and as text, is the target."""
+    target_number = _number(target)
     if number is not None and target_number:
         return abs(number - target_number) / abs(target_number) <= TOLERANCE
-    return prediction.lower().strip() == target.lower().strip()
+    return text == target.lower().strip()
 
 
 def _number(text: str) -> float | None:
@@ -183,7 +185,8 @@ def _similarity(prediction: str, target: str) -> float:
     longer = max(len(prediction), len(target))
     if not longer:
         return 0.0
-    similarity = 1.0 - Levenshtein.distance(prediction, target) / longer
+    distance = Levenshtein.distance(prediction, target, score_cutoff=longer // 2)
+    similarity = 1.0 - distance / longer
     return similarity if similarity >= ANLS_THRESHOLD else 0.0
 
 

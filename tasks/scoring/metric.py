@@ -10,7 +10,7 @@ from typing import TypeVar
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.records import Gold
-from pixtrack.tasks.scoring.limits import LONGEST_PREDICTION, both_ends
+from pixtrack.tasks.scoring.limits import LONGEST_GOLD, LONGEST_PREDICTION, both_ends
 
 ScoreFunction = Callable[[str, Gold], float | None]
 """(prediction, gold) to a score in [0, 1]; None where the metric leaves the row out."""
@@ -63,7 +63,9 @@ class Metric:
     """Whether it reads the raw output, and not what the prompt's post-processing makes of it."""
 
     def bounded(self) -> Metric:
-        """The metric with functions that read no more of an answer than LONGEST_PREDICTION."""
+        """The metric with functions that read no more than LONGEST_PREDICTION of an answer and
+        LONGEST_GOLD of a gold or an option.
+        """
         return replace(
             self,
             function=_bounded(self.function),
@@ -95,6 +97,14 @@ class Metric:
 def _bounded(function: Callable[[str, Gold], Result]) -> Callable[[str, Gold], Result]:
     @wraps(function)
     def bounded(prediction: str, gold: Gold) -> Result:
-        return function(both_ends(prediction, LONGEST_PREDICTION), gold)
+        return function(both_ends(prediction, LONGEST_PREDICTION), _bounded_gold(gold))
 
     return bounded
+
+
+def _bounded_gold(gold: Gold) -> Gold:
+    if all(len(text) <= LONGEST_GOLD for text in (*gold.answers, *gold.options)):
+        return gold
+    answers = tuple(both_ends(text, LONGEST_GOLD) for text in gold.answers)
+    options = tuple(both_ends(text, LONGEST_GOLD) for text in gold.options)
+    return replace(gold, answers=answers, options=options)

@@ -150,5 +150,6 @@ def _is_number(text: str) -> bool:
 
 def _similarity(target: str, seen: str) -> float:
     longer = max(len(target.upper()), len(seen.upper()))
-    similarity = 1.0 - (Levenshtein.distance(target, seen) / longer if longer else 0.0)
+    distance = Levenshtein.distance(target, seen, score_cutoff=longer // 2)
+    similarity = 1.0 - (distance / longer if longer else 0.0)
     return similarity if similarity > ANLS_THRESHOLD else 0.0

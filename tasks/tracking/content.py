@@ -10,6 +10,7 @@ import getpass
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ import pandas as pd
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 
-CONTENT_VERSION = 1
+CONTENT_VERSION = 2
 """Raised when this module logs a run differently: finished runs are then logged again by `sync`."""
 
 _NOISE = {
@@ -161,8 +162,9 @@ def metrics(content: RunContent) -> dict[str, float]:
     """Metric name to value; scores on the 0-100 scale.
 
     `headline` first of all, so that runs of several datasets have one column in common; then
-    `<dataset>/<metric>` with `_ci_low`, `_ci_high` and `_stderr`, `counts/…` and `perf/…`. A value
-    that could not be computed is left out, never sent as 0.
+    `<dataset>/<metric>` with `_ci_low`, `_ci_high` and `_stderr`, `counts/…` (also of how answers
+    were read: `counts/reasoning/never_reached_an_answer`), `figures/…` and `perf/…`. A value that
+    could not be computed is left out, never sent as 0.
     """
     summary = content.summary
     if summary is None:
@@ -191,12 +193,21 @@ def metrics(content: RunContent) -> dict[str, float]:
         "perf/cached_share": summary.cached_share,
         "perf/inference_seconds": summary.inference_seconds or None,
     }
+    for owner, states in summary.states.items():
+        found |= {f"counts/{owner}/{_key(state)}": one.count for state, one in states.items()}
+    for owner, figures in summary.figures.items():
+        found |= {f"figures/{owner}/{_key(name)}": value for name, value in figures.items()}
     return {
         # MLflow shows every digit it gets; summary.json keeps them all.
         key: round(float(value), 4 if key == "perf/cached_share" else 2)
         for key, value in found.items()
         if value is not None and math.isfinite(value)
     }
+
+
+def _key(words: str) -> str:
+    """The words as part of a metric's name, in which MLflow takes no commas or percent signs."""
+    return re.sub(r"\W+", "_", words).strip("_")
 
 
 def samples_per_second(content: RunContent) -> float | None:

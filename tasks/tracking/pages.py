@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from pixtrack.tasks.runs.directory import Interval
+from pixtrack.tasks.scoring.beside import lines_beside
 from pixtrack.tasks.tracking.content import RunContent
 
 
@@ -67,6 +68,9 @@ def description(content: RunContent, links: Mapping[str, str] | None = None) -> 
         for name, interval in summary.metrics.items()
     ]
     lines.append("\n".join(["| metric (0-100) | value | questions |", "|---|---|---|", *rows]))
+    beside = [f"- {line}" for line in lines_beside(summary.states, summary.figures)]
+    if beside:
+        lines.append("\n".join(beside))
     lines.append(f"Run directory: `{content.run.path}`")
     return "\n\n".join(lines)
 

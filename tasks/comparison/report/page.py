@@ -177,6 +177,7 @@ def _score_row(run: RunRow, dataset: DatasetComparison, axis: plots.Axis) -> dic
         ),
         "failed": f"{run.failed:,}",
         "truncated": f"{run.truncated:,}",
+        "beside": run.beside,
         "rate": rate,
         "cost": cost,
         "tokens": "–"

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import (
+    Count,
     Interval,
     RunDirectory,
     RunRecord,
@@ -128,6 +129,8 @@ class DatasetFactory:
         weights: str = "trained",
         digest: str | None = None,
         identity: Mapping[str, Any] | None = None,
+        states: Mapping[str, Mapping[str, Count]] | None = None,
+        figures: Mapping[str, Mapping[str, float]] | None = None,
     ) -> RunDirectory:
         """A scored run: a question is right where skill plus luck beats its difficulty."""
         rng = np.random.default_rng(seed)
@@ -236,6 +239,8 @@ class DatasetFactory:
             output_tokens=6 * n,
             inference_seconds=seconds,
             weights=weights,
+            states=states or {},
+            figures=figures or {},
             **({"metric_versions": dict(metric_versions)} if metric_versions else {}),
         )
         directory.write_summary(summary)

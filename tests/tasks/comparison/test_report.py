@@ -18,6 +18,7 @@ from pixtrack.tasks.comparison.plots import axis_over, interval_svg
 from pixtrack.tasks.comparison.report import write
 from pixtrack.tasks.comparison.report.gallery import by_interest, script_json
 from pixtrack.tasks.comparison.report.thumbnails import IMAGE_BYTES, encoded, thumbnail
+from pixtrack.tasks.runs.directory import Count
 from tests.tasks.comparison.factory import DatasetFactory
 
 
@@ -41,6 +42,18 @@ def test_every_form_of_the_comparison_is_written(docs: DatasetFactory, tmp_path:
     assert json.loads(written.json.read_text()) == result.to_json()
     assert written.page_bytes == written.page.stat().st_size
     assert (written.questions, written.with_image) == (60, 60)
+
+
+def test_how_answers_were_read_stands_beside_the_score(
+    docs: DatasetFactory, tmp_path: Path
+) -> None:
+    states = {"reasoning": {"never reached an answer": Count(count=36, of=300)}}
+    result = compare([docs.run("alpha", states=states), docs.run("beta", seed=2)])
+    written = write(result, tmp_path, docs.home.images)
+    said = "reasoning: 12% never reached an answer (36 of 300)"
+    assert f"<small>{said}</small>" in written.page.read_text(encoding="utf-8")
+    assert f": {said}\n" in written.markdown.read_text(encoding="utf-8")
+    assert said in (tmp_path / "leaderboard.csv").read_text(encoding="utf-8")
 
 
 def test_page_asks_nothing_of_any_network(docs: DatasetFactory, tmp_path: Path) -> None:

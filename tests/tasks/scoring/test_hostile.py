@@ -31,9 +31,13 @@ HOSTILE = {
     "nested boxes": repeated(r"\boxed{", 100_000) + "}" * 20_000,
     "box of braces": r"\boxed{" + repeated("{}"),
     "minus signs": "[" + "-" * 20_000 + "1]",
-    "a list": "[" + repeated("1,", 9_000) + "1]",
+    "a list": "[" + repeated("1,", 4_900) + "1]",
+    "a list of lists": "[" + repeated("[],", 4_900) + "1]",
     "a long list": "[" + repeated("1,") + "1]",
-    "a list of hexadecimals": "[0x" + "f" * 9_000 + "]",
+    "a list of hexadecimals": "[0x" + "f" * 4_900 + "]",
+    "a list in a list in …": "[" * 190 + "]" * 190,
+    "a sum": "[" + "1+" * 2_400 + "1]",
+    "a negative": "[" + "-" * 4_900 + "1]",
     "one letter": "a" * MEGABYTES,
     "words": repeated("a "),
     "sentences": repeated("so the answer is 12, "),
@@ -98,12 +102,12 @@ FUNCTIONS = {
 
 
 def seconds(function: object, *arguments: object) -> float:
-    """The least of three: another process may have had the processor."""
+    """Of the processor, which other processes may share; the least of three."""
     least = float("inf")
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         function(*arguments)  # type: ignore[operator]
-        least = min(least, time.perf_counter() - start)
+        least = min(least, time.process_time() - start)
         if least < LIMIT_SECONDS:
             break
     return least
@@ -127,10 +131,9 @@ def test_no_output_stops_a_step_or_holds_it_up(step: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_no_gold_stops_a_metric(name: str) -> None:
+def test_no_gold_stops_a_metric_or_holds_it_up(name: str) -> None:
     """As a gold, as one of many, and as an option."""
     for kind, text in HOSTILE.items():
-        text = both_ends(text, 50_000)
         for gold in (
             Gold((text,)),
             Gold(("x", text), "Conversational", ("YES",), answer_type="List"),
@@ -143,6 +146,7 @@ def test_no_gold_stops_a_metric(name: str) -> None:
                 except Exception as error:
                     raise AssertionError((name, kind, gold.answers[-1][:40])) from error
                 assert score is None or isinstance(score, str) or 0.0 <= score <= 1.0
+                assert seconds(FUNCTIONS[name], answer, gold) < LIMIT_SECONDS, (name, kind)
 
 
 PIECES = st.sampled_from([text[:40] for text in HOSTILE.values()] + ["B", "\n", "Answer: ", "]"])

@@ -8,7 +8,7 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import DatasetConfig, PromptConfig, PromptVariant
-from pixtrack.tasks.records import Answer, Sample, SampleImage
+from pixtrack.tasks.records import Answer, Gold, Sample, SampleImage
 from pixtrack.tasks.scoring import METRICS, score_samples
 
 COLUMNS = [
@@ -203,7 +203,7 @@ def test_damqa_refuses_a_dataset_that_its_evaluator_has_no_rule_for() -> None:
     with pytest.raises(UserError, match=r"papers\.yaml: metrics: damqa has no rule.*leave damqa"):
         score_samples([sample(0)], {}, config, prompt())
     with pytest.raises(ValueError, match="for_dataset"):
-        METRICS["damqa"].function("x", None)  # type: ignore[arg-type]
+        METRICS["damqa"].function("x", Gold(("x",)))
 
 
 def test_every_metric_says_whose_it_is_and_which_way_is_better() -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
 from pixtrack.configs.paths import Home
-from pixtrack.tasks.runs.directory import Interval, RunDirectory
+from pixtrack.tasks.runs.directory import Count, Interval, RunDirectory
 from pixtrack.tasks.tracking.content import (
     RunContent,
     flatten,
@@ -64,6 +65,18 @@ def test_a_value_that_does_not_exist_is_left_out_and_never_zero(run: RunDirector
         found
     )
     assert all(math.isfinite(value) for value in found.values())
+
+
+def test_how_answers_were_read_is_counted_in_names_that_mlflow_takes(run: RunDirectory) -> None:
+    content = changed(
+        run,
+        states={"reasoning": {"never reached an answer": Count(count=36, of=300)}},
+        figures={"ocrbench": {"characters of an answer, on average": 41.25}},
+    )
+    found = metrics(content)
+    assert found["counts/reasoning/never_reached_an_answer"] == 36
+    assert found["figures/ocrbench/characters_of_an_answer_on_average"] == 41.25
+    assert all(re.fullmatch(r"[\w\-. /]+", name) for name in found)
 
 
 def test_speed_is_over_every_invocation_that_asked(run: RunDirectory) -> None:

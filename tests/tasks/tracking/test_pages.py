@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pixtrack.configs.paths import Home
-from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.runs.directory import Count, RunDirectory
 from pixtrack.tasks.tracking.content import RunContent
 from pixtrack.tasks.tracking.pages import breakdowns, description, predictions
 from tests.tasks.comparison.factory import DatasetFactory
@@ -36,6 +36,11 @@ def test_description_says_what_keeps_a_score_from_meaning_anything(run: RunDirec
         and "old.csv" in text
     )
     assert content.run_name == "Alpha · short · first 20 · imported"
+
+
+def test_description_says_how_answers_were_read(run: RunDirectory) -> None:
+    content = changed(run, states={"reasoning": {"never reached an answer": Count(count=3, of=25)}})
+    assert "\n- reasoning: 12% never reached an answer (3 of 25)\n" in description(content)
 
 
 def test_predictions_start_with_the_key_and_the_compared_column(run: RunDirectory) -> None:
