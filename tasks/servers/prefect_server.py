@@ -15,6 +15,7 @@ from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.owners import owner, owner_is_dead
 from pixtrack.tasks.servers.launcher import HOST, Server
 from pixtrack.tasks.servers.login import CLIENT_VARIABLE, SERVER_VARIABLE, login
+from pixtrack.tasks.sqlite_address import sqlite_address
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -25,6 +26,10 @@ QUIET = {
 }
 """No telemetry unless the user asked for it: each tool reads another variable."""
 
+_DATABASE_VARIABLES = (
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+)
 _OF_A_CLIENT = ("PREFECT_API_URL", "PREFECT_API_KEY", CLIENT_VARIABLE, "PREFECT_PROFILE")
 """What tells Prefect which server to talk to is nothing to a server."""
 
@@ -50,6 +55,7 @@ def prefect_server(home: Home, port: int, log: Path, *, pages: bool) -> Server:
         **QUIET,
         **inherited,
         "PREFECT_HOME": str(prefect_home(home)),
+        **_database(prefect_home(home)),
         SERVER_VARIABLE: login(home),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
         "PREFECT_UI_ENABLED": "true" if pages else "false",
@@ -102,3 +108,11 @@ def login_for(home: Home, api: str) -> str:
     """
     deployed = read_deployed(home)
     return login(home) if deployed and openable(deployed.api) == openable(api) else ""
+
+
+def _database(folder: Path) -> dict[str, str]:
+    """Where the database is, quoted; Prefect's own address is not, and ends at a `?` in the path."""
+    if any(os.environ.get(name) for name in _DATABASE_VARIABLES):
+        return {}
+    address = sqlite_address(folder / "prefect.db").replace("sqlite:", "sqlite+aiosqlite:", 1)
+    return {_DATABASE_VARIABLES[0]: address}

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -21,6 +20,7 @@ from filelock import FileLock
 from pixtrack.configs.addresses import shown, without_passwords
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home, home
+from pixtrack.tasks.sqlite_address import sqlite_address, sqlite_file
 from pixtrack.tasks.tracking.moved import artifact_root, follow_the_move
 
 CONNECT_SECONDS = 3.0
@@ -59,7 +59,7 @@ def tracking_uri(data_home: Home | None = None) -> str:
 
 def local_uri(data_home: Home | None = None) -> str:
     """The SQLite store under the data home."""
-    return f"sqlite:///{(data_home or home()).mlflow_db}"
+    return sqlite_address((data_home or home()).mlflow_db)
 
 
 def is_server(uri: str) -> bool:
@@ -166,7 +166,7 @@ def still_there(uri: str) -> None:
 def _sqlite_problem(uri: str) -> str:
     if not uri.startswith("sqlite:///") or uri in ("sqlite:///", "sqlite:///:memory:"):
         return "names no file, and a database in memory ends with the command (sqlite:///PATH)"
-    database = Path(uri.removeprefix("sqlite:///"))
+    database = sqlite_file(uri)
     if database.is_dir():
         return "is a folder, not a database's file"
     folder = database.parent
@@ -217,7 +217,7 @@ def _client(uri: str) -> Any:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if not uri.startswith("sqlite:///"):
         return mlflow.MlflowClient(tracking_uri=uri)
-    database = Path(uri.removeprefix("sqlite:///"))
+    database = sqlite_file(uri)
     database.parent.mkdir(parents=True, exist_ok=True)
     # Two processes that make one database at the same time trip over each other's tables.
     with FileLock(database.parent / f".{database.name}.lock"):
@@ -289,7 +289,7 @@ def experiment_id(name: str, uri: str, tags: dict[str, str] | None = None) -> st
     if not is_server(uri):
         folder = home().mlflow_artifacts
         if uri.startswith("sqlite:///"):  # beside its database, wherever that is
-            folder = artifact_root(Path(uri.removeprefix("sqlite:///")))
+            folder = artifact_root(sqlite_file(uri))
         location = (folder / name).as_uri()
     from mlflow.exceptions import MlflowException
 
