@@ -6,8 +6,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Where PyTorch's own CPU wheels are: asked only if the configured package registry has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
-TORCH_CPU := torch==2.13.0+cpu
-TORCHVISION_CPU := torchvision==0.28.0+cpu
 # cpu, cuda or none (a vendor's own vLLM: name its interpreter in PIXTRACK_VLLM_PYTHON).
 EXTRA ?= $(shell if command -v ixsmi >/dev/null 2>&1; then echo none; elif command -v nvidia-smi >/dev/null 2>&1; then echo cuda; else echo cpu; fi)
 
@@ -37,31 +35,8 @@ help: ## List the targets
 
 setup: $(VENV)/.ready ## Make .venv with everything that this machine needs
 
-$(VENV)/.ready: pyproject.toml $(wildcard constraints/*.txt)
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
-	  || { echo "pixtrack needs Python 3.11 or 3.12: make PYTHON=python3.11 setup"; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@case "$(EXTRA)" in \
-	  cpu) \
-	    if $(BIN)/python -c 'import importlib.metadata as m, sys; sys.exit(m.version("torch") != "2.13.0+cpu")' 2>/dev/null; then :; \
-	    elif $(BIN)/pip install -q --dry-run --no-deps "$(TORCH_CPU)" >/dev/null 2>&1; then \
-	      echo "setup: PyTorch's CPU build comes from the configured package registry"; \
-	      $(BIN)/pip install -q "$(TORCH_CPU)" -c constraints/cpu.txt 2>&1 | { grep -v '^WARNING: Location' || true; }; \
-	    else \
-	      echo "setup: the package registry has no CPU build of PyTorch: taking torch and torchvision from $(TORCH_CPU_INDEX)"; \
-	      $(BIN)/pip install -q --extra-index-url "$(TORCH_CPU_INDEX)" "$(TORCH_CPU)" "$(TORCHVISION_CPU)" -c constraints/cpu.txt || exit 1; \
-	    fi; \
-	    echo "setup: installing pixtrack with vLLM's CPU build (a few minutes, once)"; \
-	    set -o pipefail; $(BIN)/pip install -q -e '.[cpu,dev]' -c constraints/cpu.txt 2>&1 | { grep -v '^WARNING: Location' || true; } ;; \
-	  cuda) \
-	    echo "setup: installing pixtrack with vLLM's CUDA build (several GB, once)"; \
-	    set -o pipefail; $(BIN)/pip install -q -e '.[cuda,dev]' -c constraints/cuda.txt 2>&1 | { grep -v '^WARNING: Location' || true; } ;; \
-	  none) \
-	    echo "setup: installing pixtrack without an engine: set PIXTRACK_VLLM_PYTHON to the interpreter that has the vendor's vLLM"; \
-	    set -o pipefail; $(BIN)/pip install -q -e '.[dev]' 2>&1 | { grep -v '^WARNING: Location' || true; } ;; \
-	  *) echo "EXTRA is cpu, cuda or none, not '$(EXTRA)'"; exit 2 ;; \
-	esac
-	@$(BIN)/pixtrack --help >/dev/null && touch $@ && echo "setup: done ($(EXTRA))"
+$(VENV)/.ready: pyproject.toml .ci/setup.py $(wildcard constraints/*.txt)
+	@$(PYTHON) .ci/setup.py --venv $(VENV) --extra "$(EXTRA)" --torch-index "$(TORCH_CPU_INDEX)" && touch $@
 
 eval: setup ## Evaluate: DATASET= MODEL= PROMPT= LIMIT= (default: the small Pixtral on the sample)
 	@$(BIN)/pixtrack eval --dataset "$$DATASET" $${MODEL:+--model "$$MODEL"} $${PROMPT:+--prompt "$$PROMPT"} $${LIMIT:+--limit "$$LIMIT"} $(ARGS)
