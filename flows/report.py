@@ -63,6 +63,12 @@ def print_summary(summary: RunSummary, console: DataConsole) -> None:
     console.print(table)
     for line in lines_beside(summary.states, summary.figures):
         console.print(line, highlight=False)
+    if summary.without_gold:
+        console.print(
+            f"{summary.without_gold:,} answers have no score: their golds are not published. Compare "
+            "them with another run's (pixtrack compare), or write the competition's file (pixtrack "
+            "export)."
+        )
     if summary.weights == "random":
         console.print(
             "The weights of this model are random: its scores are near zero and say "

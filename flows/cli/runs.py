@@ -186,7 +186,8 @@ def errors(
         str | None, typer.Option(help="Judge by this metric instead of the headline.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Only: failed, wrong, truncated or partly; repeatable.")
+        list[str] | None,
+        typer.Option(help="Only: failed, wrong, truncated, partly or unscored; repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
@@ -212,13 +213,18 @@ def errors(
         score = "no score" if one["score"] is None else f"{one['score']:g}"
         console.print(f"\n[{one['index']}] {one['outcome']}, {score}", style="bold")
         console.print(f"  question    {one['question']}")
-        console.print(f"  golds       {one['golds']}")
+        if one["options"]:
+            console.print(f"  options     {one['options']}")
+        console.print(f"  golds       {one['golds'] or 'not published'}")
         console.print(f"  prediction  {one['prediction']!r}")
         if one["output"] != one["prediction"]:
             console.print(f"  raw output  {one['output']!r}")
         if one["error"]:
             console.print(f"  error       {one['error']}")
-        console.print(f"  image       {one['image'] or '-'}")
+        for number, image in enumerate(one["images"]):
+            console.print(f"  {'image' if number == 0 else '     '}       {image or '-'}")
+        if one["images_left_out"]:
+            console.print(f"  not shown   {one['images_left_out']} of these images")
 
 
 def rescore_command(

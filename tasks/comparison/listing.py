@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,10 +13,11 @@ from pixtrack.configs.errors import UserError, unknown_name
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison import stored_runs
 from pixtrack.tasks.comparison.resolve import StoredRun
+from pixtrack.tasks.scoring.outcomes import outcome_of_row
 from pixtrack.tasks.tracking import interrupted
 from pixtrack.tasks.tracking.content import RunContent, samples_per_second
 from pixtrack.tasks.tracking.links import read_tracked
-from pixtrack.tasks.tracking.pages import golds_text
+from pixtrack.tasks.tracking.pages import golds_text, options_text
 
 SORT_KEYS = ("created", "headline", "model", "dataset", "prompt", "n", "failed", "speed")
 
@@ -107,7 +109,8 @@ def worst_answers(
 ) -> list[dict[str, Any]]:
     """The run's answers with the lowest scores, failed samples first; each with its image's path.
 
-    `only` keeps some outcomes: failed, truncated, wrong, partly. Right answers are never listed.
+    `only` keeps some outcomes: failed, truncated, wrong, partly, or unscored, which are listed
+    where they are asked for or where nothing has a score. Right answers are never listed.
     """
     if not run.directory.scores_file.exists():
         raise UserError(f"{run.record.name}: no scores yet: finish the run with `pixtrack eval`")
@@ -115,9 +118,12 @@ def worst_answers(
     name = metric or run.record.headline
     if name not in scores.columns or name not in _metric_columns(run, scores):
         raise unknown_name("metric of this run", name, _metric_columns(run, scores))
-    outcomes = [outcome(row, name) for row in scores.to_dict("records")]
+    outcomes = [outcome_of_row(row, name) for row in scores.to_dict("records")]
     scores = scores.assign(outcome=outcomes, _order=[_ORDER[one] for one in outcomes])
-    wanted = set(only) or {"failed", "truncated", "wrong", "partly"}
+    usual = {"failed", "truncated", "wrong", "partly"}
+    if set(outcomes) <= {"failed", "unscored"}:
+        usual = {"failed", "unscored"}
+    wanted = set(only) or usual
     unknown = wanted - set(_ORDER)
     if unknown:
         raise unknown_name("outcome", sorted(unknown)[0], _ORDER)
@@ -130,30 +136,33 @@ def worst_answers(
             "outcome": row["outcome"],
             "score": None if _missing(row[name]) else round(100 * float(row[name]), 1),
             "question": row["question"],
+            "options": options_text(row.get("options")),
             "golds": golds_text(row["answers"]),
             "prediction": row["prediction"],
             "output": row["output"],
             "finish_reason": row["finish_reason"],
             "error": row["error"],
-            "image": str(home.images / row["image_path"]) if row["image"] else row["image_path"],
+            "image": image_files(row, home.images)[0],
+            "images": image_files(row, home.images),
+            "images_left_out": int(row.get("images_left_out") or 0),
         }
         for row in scores.to_dict("records")
     ]
 
 
-_ORDER = {"failed": 0, "wrong": 1, "truncated": 1, "partly": 2, "right": 3}
+_ORDER = {"failed": 0, "wrong": 1, "truncated": 1, "partly": 2, "unscored": 3, "right": 4}
 
 
-def outcome(row: dict[Any, Any], metric: str) -> str:
-    """`failed`, `wrong`, `truncated` (wrong, and cut off at the output limit), `partly`, `right`."""
-    if row["error"]:
-        return "failed"
-    value = 0.0 if _missing(row[metric]) else float(row[metric])
-    if value >= 1:
-        return "right"
-    if row["finish_reason"] == "length":
-        return "truncated"
-    return "partly" if value > 0 else "wrong"
+def image_files(row: dict[Any, Any], store: Path) -> list[str]:
+    """The image files of a row of scores.parquet, in order; [""] for a question on none.
+
+    Of an imported run they are the names that its annotation file has.
+    """
+    paths = row.get("images")
+    shown = [str(path) for path in paths] if paths is not None else [str(row["image_path"])]
+    if row["image"]:
+        shown = [str(store / path) for path in shown]
+    return shown or [""]
 
 
 def _missing(value: Any) -> bool:

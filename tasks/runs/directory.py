@@ -82,6 +82,8 @@ class RunSummary(BaseModel):
     """Questions asked by this invocation over the time that took; None where none was asked."""
     cached_share: float | None = None
     """Prompt tokens served from the prefix cache."""
+    without_gold: int = 0
+    """Answered questions whose gold is not published: they have no score."""
     prompt_tokens: int = 0
     output_tokens: int = 0
     inference_seconds: float = 0.0
@@ -127,6 +129,9 @@ class RunRecord(BaseModel):
     prefect_flow_run_id: str | None = None
     imported_from: str = ""
     """The file of an imported run; "" for our own."""
+    pages: dict[str, Any] = Field(default_factory=dict)
+    """Where the dataset chooses pages: its rule (`choice`, `most`, `max_model_len`), how many
+    `questions` were not shown all of their images, and how many `images` that are; {} elsewhere."""
     invocations: list[dict[str, Any]] = Field(default_factory=list)
     """Each time questions were asked: started and ended (UTC), asked, seconds.
 

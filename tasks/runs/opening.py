@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -147,6 +148,17 @@ def identity_of(
     if several and rule.choice != "refuse":
         identity["pages"] = {"choice": rule.choice, "most": rule.most, "max_model_len": longest}
     return identity
+
+
+def note_pages(record: RunRecord, answers: Mapping[int, Answer]) -> None:
+    """Notes in the record how many images the answered prompts left out, and by which rule.
+
+    Nothing is noted of a run whose dataset does not choose pages.
+    """
+    rule = record.identity.get("pages")
+    if rule:
+        left_out = [answer.left_out for answer in answers.values() if answer.left_out]
+        record.pages = {**rule, "questions": len(left_out), "images": sum(left_out)}
 
 
 def open_run(

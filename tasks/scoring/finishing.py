@@ -12,7 +12,7 @@ from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 from pixtrack.tasks.runs.invocations import account_for_killed, note_invocation
-from pixtrack.tasks.runs.opening import OpenRun
+from pixtrack.tasks.runs.opening import OpenRun, note_pages
 from pixtrack.tasks.scoring import METRICS, score_samples
 from pixtrack.tasks.scoring.scored import ScoredRun
 from pixtrack.tasks.scoring.summaries import replaced_scores, scores_changed, summarise
@@ -38,6 +38,7 @@ def finish_run(run: OpenRun, asked: AskedRun | None = None) -> RunSummary:
     previous = directory.read_summary()
     history = previous.history if previous else []
     summary = summarise(directory, record, dataset, run.samples, answers, scored, asked, history)
+    note_pages(record, answers)
     if (
         previous
         and previous.answered == summary.answered

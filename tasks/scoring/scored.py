@@ -188,6 +188,7 @@ def _answered(answer: Answer | None, prediction: str, error: str) -> dict[str, o
         "cached_tokens": answer.cached_tokens if answer else 0,
         "output_tokens": answer.output_tokens if answer else 0,
         "seconds": answer.seconds if answer else 0.0,
+        "images_left_out": answer.left_out if answer else 0,
     }
 
 
@@ -205,7 +206,8 @@ def _storable(text: str) -> str:
 def _table(rows: Sequence[Mapping[str, object]], metrics: Sequence[str]) -> pd.DataFrame:
     columns = [*_asked(_EMPTY), *_answered(None, "", ""), "state", *metrics]
     table = pd.DataFrame(list(rows), columns=columns)
-    whole = ("index", "width", "height", "prompt_tokens", "cached_tokens", "output_tokens")
+    tokens = ("prompt_tokens", "cached_tokens", "output_tokens")
+    whole = ("index", "width", "height", *tokens, "images_left_out")
     return table.astype(
         {
             **dict.fromkeys(whole, "int64"),

@@ -57,6 +57,11 @@ def summarise(
         samples_per_s=round(asked.asked / asked.seconds, 3)
         if asked.asked and asked.seconds
         else None,
+        without_gold=sum(
+            not sample.answers and not answers[sample.index].failed
+            for sample in samples
+            if sample.index in answers
+        ),
         cached_share=cached / prompt_tokens if prompt_tokens else None,
         prompt_tokens=prompt_tokens,
         output_tokens=sum(answer.output_tokens for answer in answers.values()),

@@ -187,6 +187,8 @@ def metrics(content: RunContent) -> dict[str, float]:
         "counts/answered": summary.answered,
         "counts/failed": summary.failed,
         "counts/truncated": summary.truncated,
+        "counts/without_gold": summary.without_gold or None,
+        "counts/images_left_out": content.record.pages.get("images"),
         "perf/samples_per_s": samples_per_second(content),
         "perf/prompt_tokens": summary.prompt_tokens or None,
         "perf/output_tokens": summary.output_tokens or None,

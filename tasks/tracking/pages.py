@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from pixtrack.tasks.runs.directory import Interval
+from pixtrack.tasks.runs.requests import letters
 from pixtrack.tasks.scoring.beside import lines_beside
 from pixtrack.tasks.tracking.content import RunContent
 
@@ -27,6 +28,16 @@ def interval_text(interval: Interval | None) -> str:
     return f"{text} (no interval: too few images)"
 
 
+def pages_text(pages: Mapping[str, Any]) -> str:
+    """Which pages a run's prompts did not show, in words: `RunRecord.pages`."""
+    which = "the first ones" if pages["choice"] == "first" else "ones at even distances"
+    return (
+        f"{pages['questions']:,} questions were shown {which} of their images "
+        f"(at most {pages['most']}, and what fits max_model_len); "
+        f"{pages['images']:,} images were left out"
+    )
+
+
 def description(content: RunContent, links: Mapping[str, str] | None = None) -> str:
     """The run's page in words: the verdict first, then what to know before trusting it."""
     record, summary = content.record, content.summary
@@ -40,6 +51,13 @@ def description(content: RunContent, links: Mapping[str, str] | None = None) -> 
         f"{content.run_name} on `{record.dataset}`: {summary.answered:,} of {summary.n:,} questions "
         f"answered, {summary.failed:,} failed, {summary.truncated:,} cut off at the token limit.",
     ]
+    if summary.without_gold:
+        lines.append(
+            f"{summary.without_gold:,} of the answers have no score: their golds are not published. "
+            "They can be compared with other runs' answers, and exported for the competition."
+        )
+    if record.pages.get("questions"):
+        lines.append(f"Pages: {pages_text(record.pages)}.")
     if summary.weights == "random":
         lines.append("The weights are random: these scores test the machinery, not a model.")
     if record.imported_from:
@@ -95,12 +113,19 @@ def predictions(content: RunContent) -> dict[str, Any] | None:
             "score": scores[names[0]] if names else None,
             "targets": scores["answers"].map(golds_text),
             "question": scores["question"],
+            **(
+                {"options": scores["options"].map(options_text)}
+                if "options" in scores and scores["options"].map(len).any()
+                else {}
+            ),
             "raw_output": scores["output"],
             "finish_reason": scores["finish_reason"],
             "error": scores["error"],
             "question_type": scores["question_type"],
             "answer_type": scores["answer_type"],
-            "image": scores["image_path"],
+            "image": scores["images"].map(", ".join)
+            if "images" in scores
+            else scores["image_path"],
             **{name: scores[name] for name in names[1:]},
             "output_tokens": scores["output_tokens"],
             "seconds": scores["seconds"],
@@ -129,6 +154,14 @@ def breakdowns(content: RunContent) -> dict[str, Any] | None:
 def golds_text(answers: Any) -> str:
     """Accepted answers in one cell: each spelling once, in order of their first appearance."""
     return " | ".join(dict.fromkeys(str(answer) for answer in answers))
+
+
+def options_text(options: Any) -> str:
+    """The options of a question in one cell, each behind its letter; "" where there are none."""
+    texts = [] if options is None else [str(option) for option in options]
+    return " | ".join(
+        f"{letter}. {text}" for letter, text in zip(letters(len(texts)), texts, strict=True)
+    )
 
 
 def _plain(cell: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from pixtrack.configs.addresses import shown
+from pixtrack.tasks.scoring.outcomes import outcome_of_row
 from pixtrack.tasks.tracking.connection import (
     TrackingUnavailable,
     client,
@@ -25,10 +26,13 @@ from pixtrack.tasks.tracking.connection import (
 )
 from pixtrack.tasks.tracking.content import RunContent
 from pixtrack.tasks.tracking.links import TrackedRun
-from pixtrack.tasks.tracking.pages import golds_text
+from pixtrack.tasks.tracking.pages import golds_text, options_text
 from pixtrack.tasks.tracking.settings import TraceSettings, settings
 
 _SLOW_SECONDS = 1.0
+
+IMAGES_OF_A_TRACE = 8
+"""Of a question on more images, a document's pages say, the first so many are attached."""
 
 DIGEST_TAG = "mlflow.pixtrack.trace_digest"
 """Of what a trace shows: a trace whose digest is wanted again is kept, another is replaced."""
@@ -40,8 +44,10 @@ def chosen(scores: pd.DataFrame, metric: str, wanted: TraceSettings) -> pd.DataF
     A failure is a question without a full score or without an answer. The same run yields the same
     choice.
     """
-    score = scores[metric].fillna(0.0) if metric in scores else pd.Series(0.0, scores.index)
-    ranked = scores.assign(_score=score)
+    score = scores[metric] if metric in scores else pd.Series(float("nan"), scores.index)
+    # No score: a failure has none since there is no answer, another since there is no gold.
+    failed = scores["error"].fillna("").ne("")
+    ranked = scores.assign(_score=score.where(~failed, 0.0).fillna(1.0))
     failures = ranked[ranked["_score"] < 1.0].sort_values(["_score", "index"], kind="stable")
     worst = failures.head(wanted.failures)
     rest = ranked.drop(worst.index)
@@ -131,16 +137,21 @@ def _log_trace(
     record = content.record
     seconds = float(row["seconds"] or 0)
     inputs: dict[str, Any] = {"question": row["question"]}
-    picture = _attachment(images, str(row["image_path"]))
-    if picture is not None:
-        inputs["image"] = picture
+    if options := options_text(row.get("options")):
+        inputs["options"] = options
+    paths = row.get("images")
+    shown = [str(row["image_path"])] if paths is None else [str(path) for path in paths]
+    for number, path in enumerate(shown[:IMAGES_OF_A_TRACE], 1):
+        picture = _attachment(images, path)
+        if picture is not None:
+            inputs["image" if len(shown) == 1 else f"image {number}"] = picture
     span = mlflow.start_span_no_context(
         name=f"{record.dataset} {row['index']}",
         span_type=SpanType.CHAT_MODEL,
         inputs=inputs,
         attributes={
             "finish_reason": str(row["finish_reason"]),
-            "image_path": str(row["image_path"]),
+            "image_path": ", ".join(shown),
             "image_pixels": f"{row['width']} x {row['height']}",
             "mlflow.llm.model": record.model_title or record.model,
         },
@@ -152,7 +163,7 @@ def _log_trace(
             "question_id": str(row["question_id"]),
             "index": str(row["index"]),
             "question_type": str(row["question_type"] or ""),
-            "outcome": outcome(content, row),
+            "outcome": outcome_of_row(row, content.metric_names[0]),
         },
         metadata={"mlflow.sourceRun": tracked.run_id, "mlflow.modelId": model_id},
         experiment_id=tracked.experiment_id,
@@ -165,12 +176,13 @@ def _log_trace(
             request_preview=row["question"],
             response_preview=row["prediction"] or row["error"] or "(empty)",
         )
-        mlflow.log_expectation(
-            trace_id=span.trace_id,
-            name="expected_response",
-            value=golds_text(row["answers"]),
-            source=AssessmentSource(source_type="HUMAN", source_id=record.dataset),
-        )
+        if len(row["answers"]):
+            mlflow.log_expectation(
+                trace_id=span.trace_id,
+                name="expected_response",
+                value=golds_text(row["answers"]),
+                source=AssessmentSource(source_type="HUMAN", source_id=record.dataset),
+            )
         for name in content.metric_names:
             value = row.get(name)
             if value is not None and not pd.isna(value):
@@ -190,19 +202,6 @@ def _log_trace(
         span.set_status("ERROR")
         span.set_attribute("error", str(row["error"]))
     span.end(end_time_ns=started + int(seconds * 1e9))
-
-
-def outcome(content: RunContent, row: dict[Any, Any]) -> str:
-    """`right`, `partly`, `wrong`, `truncated` or `failed`: what the viewer is filtered by."""
-    if row["error"] or row["finish_reason"] in ("refused", "error"):
-        return "failed"
-    score = row.get(content.metric_names[0])
-    value = 0.0 if score is None or pd.isna(score) else float(score)
-    if value >= 1:
-        return "right"
-    if row["finish_reason"] == "length":
-        return "truncated"
-    return "partly" if value > 0 else "wrong"
 
 
 def _attachment(images: Path, image_path: str) -> Any | None:

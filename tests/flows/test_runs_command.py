@@ -117,6 +117,27 @@ def test_errors_can_be_narrowed_to_an_outcome(home: Home) -> None:
     assert isinstance(error, UserError) and "Did you mean 'exact_match'" in str(error)
 
 
+def test_answers_without_golds_are_listed_with_their_options_and_images(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Home(tmp_path)
+    monkeypatch.setenv("PIXTRACK_HOME", str(other.root))
+    dataset = DatasetFactory(
+        other, name="docvqa_test", questions=6, images=4, pages=3, published=False,
+        options=("red", "blue"),
+    )  # fmt: skip
+    finished_run(dataset, "gamma", failed=[3])
+    worst = json.loads(pixtrack("errors", "latest", "--json").stdout)
+    assert [one["outcome"] for one in worst] == ["failed", *["unscored"] * 5]
+    assert all(len(one["images"]) == 3 for one in worst)
+    assert all(Path(image).is_file() for one in worst for image in one["images"])
+    shown = pixtrack("errors", "latest", "--only", "unscored", "-n", "1").stdout
+    assert "options     A. red | B. blue" in shown and "golds       not published" in shown
+    assert shown.count(".png") == 3 and "not shown   2 of these images" in shown
+    summary = pixtrack("runs", "show", "latest").stdout
+    assert "5 answers have no score: their golds are not published" in summary
+
+
 # --- import and rescore, on annotations made here ------------------------------
 
 

@@ -61,6 +61,12 @@ class DatasetFactory:
     pixels: tuple[int, int] = (600, 800)
     hostile: bool = False
     """Whether questions and outputs carry markup that must not run."""
+    pages: int = 0
+    """Where not 0, a question is on so many images, the pages of a document, and the scores have the
+    columns of samples of several images; 0: as they were written before there were such samples."""
+    published: bool = True
+    """Whether the golds are."""
+    options: tuple[str, ...] = ()
     written: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -109,6 +115,19 @@ class DatasetFactory:
             partial.replace(target)
             self.written[number] = (digest, f"{digest[:2]}/{digest}.png")
         return self.written[number]
+
+    def _several(self, question: int) -> dict[str, Any]:
+        """What scores.parquet has since a sample may show several images and have options."""
+        if not self.pages:
+            return {}
+        first = int(self.image_of[question])
+        shown = [self.image((first + page) % self.images)[1] for page in range(self.pages)]
+        return {
+            "images": shown,
+            "cluster": f"document {first}",
+            "options": list(self.options),
+            "images_left_out": 2 if question % 5 == 0 else 0,
+        }
 
     def run(
         self,
@@ -159,7 +178,7 @@ class DatasetFactory:
                     "height": height,
                     "question": self.texts[i]
                     + ("</script><b onclick=hack()>\u2028" if self.hostile else ""),
-                    "answers": self.golds[i],
+                    "answers": self.golds[i] if self.published else [],
                     "question_type": str(self.types[i]),
                     "answer_type": "number" if i % 3 == 0 else "text",
                     "output": "" if i in failed else output,
@@ -172,8 +191,11 @@ class DatasetFactory:
                     "cached_tokens": 300,
                     "output_tokens": 6,
                     "seconds": 0.4,
-                    metric: np.nan if i in failed else values[i],
-                    "exact_match": np.nan if i in failed else float(values[i] == 1),
+                    metric: np.nan if i in failed or not self.published else values[i],
+                    "exact_match": np.nan
+                    if i in failed or not self.published
+                    else float(values[i] == 1),
+                    **self._several(i),
                 }
             )
         table = pd.DataFrame(rows)
@@ -233,7 +255,15 @@ class DatasetFactory:
             failed=len(failed),
             truncated=len(truncated),
             headline=metric,
-            metrics={metric: Interval(value=mean, stderr=None, ci95=None, n=n - len(failed))},
+            metrics={
+                metric: Interval(
+                    value=mean if self.published else None,
+                    stderr=None,
+                    ci95=None,
+                    n=n - len(failed) if self.published else 0,
+                )
+            },
+            without_gold=0 if self.published else n - len(failed),
             samples_per_s=n / seconds,
             prompt_tokens=900 * n,
             output_tokens=6 * n,

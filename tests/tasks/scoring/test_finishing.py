@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pixtrack.configs.errors import UserError
@@ -67,3 +69,33 @@ def test_a_run_that_cannot_be_opened_is_nobodys(run: OpenRun, tmp_path: Path) ->
     with Journal(part, run.fingerprint), pytest.raises(UserError, match="another process"):
         open_run(run.cell, prepared, {"model": "m"}, Home(tmp_path))
     assert not RunLock(run.directory).acquired
+
+
+def test_the_record_says_how_many_pages_were_not_shown(run: OpenRun) -> None:
+    rule = {"choice": "first", "most": 4, "max_model_len": 4096}
+    record = run.directory.read_record()
+    assert record is not None and record.pages == {}
+    run.directory.write_record(record.model_copy(update={"identity": {"pages": rule}}))
+    with Journal(run.directory.journal_file, run.fingerprint) as journal:
+        for index, left_out in enumerate((0, 36, 0, 2)):
+            journal.append(Answer(index, "42", "stop", left_out=left_out))
+    finish_run(run)
+    record = run.directory.read_record()
+    assert record is not None
+    assert record.pages == {**rule, "questions": 2, "images": 38}
+    scores = pd.read_parquet(run.directory.scores_file)
+    assert scores["images_left_out"].tolist() == [0, 36, 0, 2]
+
+
+def test_a_run_without_golds_completes_and_has_no_score(run: OpenRun) -> None:
+    unpublished = replace(run, samples=tuple(replace(one, answers=()) for one in run.samples))
+    with Journal(run.directory.journal_file, run.fingerprint) as journal:
+        for index in range(3):
+            journal.append(Answer(index, "42", "stop"))
+        journal.append(Answer(3, "", "refused", error="too long"))
+    summary = finish_run(unpublished)
+    assert (summary.answered, summary.failed, summary.without_gold) == (3, 1, 3)
+    assert {name: one.value for name, one in summary.metrics.items()} == dict.fromkeys(
+        summary.metrics
+    )
+    assert summary.by == {}

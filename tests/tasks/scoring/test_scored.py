@@ -33,6 +33,7 @@ COLUMNS = [
     "cached_tokens",
     "output_tokens",
     "seconds",
+    "images_left_out",
     "state",
 ]
 

@@ -21,6 +21,9 @@ def finished_run(dataset: DatasetFactory, model: str = "alpha", **options: Any) 
     assert record and summary
     metrics = {}
     for name in record.metrics:
+        if not scores[name].count():
+            metrics[name] = Interval(value=None, stderr=None, ci95=None)
+            continue
         value = float(scores[name].mean() * 100)
         metrics[name] = Interval(
             value=value, stderr=2.0, ci95=(value - 4, value + 4), n=int(scores[name].count())
@@ -30,6 +33,7 @@ def finished_run(dataset: DatasetFactory, model: str = "alpha", **options: Any) 
         "question_type": {
             str(kind): {record.headline: Interval(value=float(mean), stderr=None, ci95=None, n=3)}
             for kind, mean in types.items()
+            if mean == mean
         }
     }
     run.write_summary(

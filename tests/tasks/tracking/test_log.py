@@ -263,3 +263,28 @@ def test_a_look_at_a_finished_run_changes_nothing_but_its_end(
     owner = "mlflow.pixtrack.owner"
     assert {**found.data.tags, owner: ""} == {**tags, owner: ""}
     assert len(mlflow.get_metric_history(run_id, "headline")) == 1
+
+
+def test_a_run_without_golds_is_logged_with_its_answers_and_no_score(
+    home: Home, mlflow: Any
+) -> None:
+    dataset = DatasetFactory(
+        home,
+        name="docvqa_test",
+        questions=9,
+        images=4,
+        pages=3,
+        published=False,
+        options=("x", "y"),
+    )
+    run = finished_run(dataset, "beta", failed=[2])
+    metrics = mlflow.get_run(logged(run, home)).data.metrics
+    assert not [name for name in metrics if name.startswith(("headline", "docvqa_test"))]
+    assert metrics["counts/without_gold"] == 8
+    found = traces(mlflow, run)
+    outcomes = sorted(trace.info.tags["outcome"] for trace in found)
+    assert outcomes[0] == "failed" and set(outcomes[1:]) == {"unscored"}
+    inputs = found[0].data.spans[0].inputs
+    assert {"question", "options", "image 1", "image 2", "image 3"} <= set(inputs)
+    assert inputs["options"] == "A. x | B. y"
+    assert not [a for t in found for a in t.info.assessments if a.name == "expected_response"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -70,3 +71,41 @@ def test_breakdowns_name_group_and_headline(run: RunDirectory) -> None:
     assert table
     assert table["columns"][:3] == ["group", "metric", "value"]
     assert {row[1] for row in table["data"]} == {"anls"}
+
+
+def documents(tmp_path: Path, **changes: Any) -> RunDirectory:
+    dataset = DatasetFactory(
+        Home(tmp_path), name="docvqa_test", questions=12, images=6, pages=3, **changes
+    )
+    return finished_run(dataset, "beta", failed=[1])
+
+
+def test_questions_on_several_images_name_them_all_and_their_options(tmp_path: Path) -> None:
+    run = documents(tmp_path, options=("red", "blue | green"))
+    table = predictions(RunContent.read(run))
+    assert table is not None
+    row = dict(zip(table["columns"], table["data"][0], strict=True))
+    assert row["options"] == "A. red | B. blue | green"
+    assert len(row["image"].split(", ")) == 3 and row["image"].endswith(".png")
+    old = predictions(RunContent.read(finished_run(DatasetFactory(Home(tmp_path), questions=5))))
+    assert old is not None and "options" not in old["columns"]
+
+
+def test_a_run_without_golds_says_so_and_has_no_number(tmp_path: Path) -> None:
+    content = RunContent.read(documents(tmp_path, published=False))
+    text = description(content)
+    assert text.startswith("## anls not scored")
+    assert "11 of the answers have no score: their golds are not published" in text
+    assert "| anls | not scored | 0 |" in text
+    table = predictions(content)
+    assert table is not None
+    row = dict(zip(table["columns"], table["data"][0], strict=True))
+    assert row["targets"] == "" and row["score"] is None and row["prediction"]
+
+
+def test_pages_that_were_not_shown_are_on_the_runs_page(tmp_path: Path) -> None:
+    rule = {"choice": "even", "most": 2, "max_model_len": 4096, "questions": 3, "images": 6}
+    text = description(changed(documents(tmp_path), pages=rule))
+    assert "3 questions were shown ones at even distances of their images (at most 2" in text
+    assert "6 images were left out" in text
+    assert "Pages" not in description(changed(documents(tmp_path), pages=rule | {"questions": 0}))

@@ -26,10 +26,22 @@ from pixtrack.tasks.records import ImageRef, Request
 
 SIZES = ((1, 1), (16, 16), (17, 40), (500, 300), (300, 900), (1700, 2200), (4000, 50), (50, 20000))
 TALKS = (
-    (("What is the total?",), "", 1),
-    (("First?", "one", "Second?"), "Be brief.", 1),
-    (("Compare them.",), "", 2),
+    ("", ((None, "What is the total?"),)),
+    ("Be brief.", ((None, "First?"), ("one",), ("Second?",))),
+    ("", ((None, None, "Compare them."),)),
 )
+INTERLEAVED_SIZES = ((17, 40), (500, 300), (1700, 2200))
+INTERLEAVED = (
+    ("", (("Is it in ", None, " or in ", None, "?"),)),
+    ("", (("See ", None),)),
+    ("Be brief.", ((None, " (A) ", None, " (B) neither\nAnswer:"),)),
+    ("", (("No image yet?",), ("none",), ("And ", None, " now?"))),
+    ("", ((None, "First?"), ("one",), ("Or ", None, "?"))),
+    ("", ((*[None] * 7, "Which of these pages?"),)),
+    ("", (("No image at all?",),)),
+)
+"""System and turns; None stands for an image."""
+MOST_IMAGES = 7
 
 
 def main(models: list[str]) -> None:
@@ -44,44 +56,47 @@ def main(models: list[str]) -> None:
             model=folder,
             load_format="dummy",
             dtype="bfloat16",
-            limit_mm_per_prompt={"image": 2},
+            limit_mm_per_prompt={"image": MOST_IMAGES},
             **(mistral if kind == "mistral" else {}),
         ).create_engine_config()
         renderer = renderer_from_config(config)
-        builder = (MistralPrompts if kind == "mistral" else HfPrompts)(Path(folder), max_images=2)
+        made = MistralPrompts if kind == "mistral" else HfPrompts
+        builder = made(Path(folder), max_images=MOST_IMAGES)
         front_end = MistralFrontEnd.of(renderer, config.model_config.dtype)
         cases = report[Path(folder).name] = {"front_end": front_end is not None}
-        for size in SIZES:
-            for turns, system, number in TALKS:
-                name = f"{size[0]}x{size[1]} {len(turns)} turns {number} images"
-                cases[name] = compare(renderer, builder, front_end, size, turns, system, number)
+        asked = [(size, talk) for size in SIZES for talk in TALKS]
+        asked += [(size, talk) for size in INTERLEAVED_SIZES for talk in INTERLEAVED]
+        for number, (size, talk) in enumerate(asked):
+            name = f"{size[0]}x{size[1]} {talk}"
+            cases[name] = compare(renderer, builder, front_end, size, *talk, number)
     print(json.dumps(report))
 
 
 @cache
 def noise(size):
-    """Two images of about that size, and both as data: drawn and packed once for all the cases."""
+    """Images of about that size, and each as data: drawn and packed once for all the cases."""
     random = np.random.default_rng(0)
     images = [
         Image.fromarray(random.integers(0, 256, (size[1], size[0] + i, 3), dtype=np.uint8))
-        for i in range(2)
+        for i in range(MOST_IMAGES if size in INTERLEAVED_SIZES else 2)
     ]
     return images, [url(image) for image in images]
 
 
-def compare(renderer, builder, front_end, size, turns, system, number):
+def compare(renderer, builder, front_end, size, system, layout, case):
+    number = sum(part is None for turn in layout for part in turn)
     images, urls = (both[:number] for both in noise(size))
-    name = f"{size}{len(turns)}{number}"
     refs = tuple(
-        ImageRef(f"{name}{i}", "", image.width, image.height) for i, image in enumerate(images)
+        ImageRef(f"{case} {i}", "", image.width, image.height) for i, image in enumerate(images)
     )
-    request = Request(0, refs, turns, system)
+    turns = tuple("".join(part or "" for part in turn) for turn in layout)
+    request = Request(0, refs, turns, system, layout)
     try:
         draft = builder.draft(request)
     except RequestRefused as refusal:
         draft = refusal
     try:
-        theirs = chat(renderer, urls, turns, system)
+        theirs = chat(renderer, urls, layout, system)
     except Exception as error:  # vLLM refuses: so must we, or it must refuse ours alike
         if isinstance(draft, RequestRefused):
             return {"equal": True}
@@ -92,7 +107,7 @@ def compare(renderer, builder, front_end, size, turns, system, number):
         return {"refused by vLLM": str(error), "equal": False}
     if isinstance(draft, RequestRefused):
         return {"refused": ["accepted", str(draft)], "equal": False}
-    if front_end is None:
+    if front_end is None or not number:
         (ours,) = renderer.render_cmpl([_prompt(builder.prompt(draft, images))])
         pixels = True
     else:
@@ -107,23 +122,29 @@ def compare(renderer, builder, front_end, size, turns, system, number):
         "equal": list(ours["prompt_token_ids"]) == list(theirs["prompt_token_ids"]),
         "length": draft.prompt_tokens == len(theirs["prompt_token_ids"]),
         "pixels": pixels,
-        "places": all(
-            map(same_place, ours["mm_placeholders"]["image"], theirs["mm_placeholders"]["image"])
-        ),
+        "places": all(map(same_place, places(ours), places(theirs)))
+        and len(places(ours)) == len(places(theirs)) == number,
     }
 
 
-def chat(renderer, urls, turns, system):
+def places(rendered):
+    return rendered.get("mm_placeholders", {}).get("image", [])
+
+
+def chat(renderer, urls, layout, system):
     from vllm.renderers.params import ChatParams
 
     messages = [{"role": "system", "content": system}] if system else []
-    for number, text in enumerate(turns):
+    waiting = iter(urls)
+    for number, turn in enumerate(layout):
+        content = [
+            {"type": "image_url", "image_url": {"url": next(waiting)}}
+            if part is None
+            else {"type": "text", "text": part}
+            for part in turn
+        ]
         role = "assistant" if number % 2 else "user"
-        content = text
-        if number == 0:
-            parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-            content = [*parts, {"type": "text", "text": text}]
-        messages.append({"role": role, "content": content})
+        messages.append({"role": role, "content": content if None in turn else turn[0]})
     arguments = {"add_generation_prompt": True, "continue_final_message": False, "tools": None}
     arguments["tokenize"] = "mistral" in type(renderer).__name__.lower()
     params = ChatParams(chat_template_kwargs=arguments)

@@ -4,7 +4,9 @@ import pytest
 
 from tests.doubles import tiny_models
 from tests.tasks.inference.processes import vllm_program
+from tests.tasks.inference.prompts.chat_path import INTERLEAVED, INTERLEAVED_SIZES, SIZES, TALKS
 
+CASES = len(SIZES) * len(TALKS) + len(INTERLEAVED_SIZES) * len(INTERLEAVED)
 HF_KINDS = ("hf_pixtral", "pixtral_w4a16", "qwen2_5_vl", "llava_onevision")
 
 pytestmark = pytest.mark.engine
@@ -26,7 +28,7 @@ def differing(cases):
 def test_mistral_prompts_and_pixels_are_those_of_the_chat_path(reports):
     cases = dict(reports["mistral"])
     assert cases.pop("front_end"), "vLLM's own processor disagrees: images go the slow way"
-    assert len(cases) == 24
+    assert len(cases) == CASES
     assert differing(cases) == {}
 
 
@@ -35,7 +37,7 @@ def test_hf_prompts_are_those_of_the_chat_path(reports):
     assert set(models) == set(HF_KINDS)
     for cases in models.values():
         assert cases.pop("front_end") is False
-        assert len(cases) == 24
+        assert len(cases) == CASES
     assert {name: differing(cases) for name, cases in models.items()} == {
         name: {} for name in models
     }

@@ -42,6 +42,30 @@ def test_images_come_before_the_text_of_the_first_user_turn(tmp_path):
     assert prompt.request_id == "7" and prompt.token_ids is None
 
 
+def test_images_stand_where_the_text_says_in_any_turn(tmp_path):
+    files = [tmp_path / f"{name}.png" for name in "abc"]
+    for number, path in enumerate(files):
+        Image.new("RGB", (4, 5 + number)).save(path)
+    layout = (("In ", None, " or ", None, "?"), ("one",), ("And ", None))
+    turns = ("In  or ?", "one", "And ")
+    request = Request(1, tuple(map(ref, files)), turns, "", layout)
+    builder = ChatPrompts({"image_transport": "file"}, max_images=3)
+    first, answer, second = builder.prompt(builder.draft(request), []).messages
+
+    def shown(content):
+        return [part.get("text") or part["image_url"]["url"][-5:] for part in content]
+
+    assert shown(first["content"]) == ["In ", "a.png", " or ", "b.png", "?"]
+    assert answer == {"role": "assistant", "content": "one"}
+    assert shown(second["content"]) == ["And ", "c.png"]
+
+
+def test_a_question_on_no_image_is_plain_text():
+    builder = ChatPrompts({})
+    (message,) = builder.prompt(builder.draft(Request(1, (), ("Why?",))), []).messages
+    assert message == {"role": "user", "content": "Why?"}
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("a.png", "png"), ("a.jpg", "jpeg"), ("a.webp", "webp")]
 )

@@ -84,16 +84,17 @@ def ids_of(builder, request):
 def theirs(model, request):
     """mistral_common's ids for the same conversation, with the images' pixels."""
     messages = [SystemMessage(content=request.system)] if request.system else []
-    for number, text in enumerate(request.turns):
-        if number % 2:
-            messages.append(AssistantMessage(content=text))
-        elif number == 0:
-            chunks = [
-                ImageChunk(image=Image.new("RGB", (i.width, i.height))) for i in request.images
-            ]
-            messages.append(UserMessage(content=[*chunks, TextChunk(text=text)]))
-        else:
-            messages.append(UserMessage(content=text))
+    images = iter(request.images)
+    for number, turn in enumerate(request.layout):
+        chunks = []
+        for part in turn:
+            if part is None:
+                image = next(images)
+                chunks.append(ImageChunk(image=Image.new("RGB", (image.width, image.height))))
+            else:
+                chunks.append(TextChunk(text=part))
+        content = chunks if None in turn else request.turns[number]
+        messages.append((AssistantMessage if number % 2 else UserMessage)(content=content))
     return (
         tokenizer_of(model).encode_chat_completion(ChatCompletionRequest(messages=messages)).tokens
     )
@@ -122,6 +123,36 @@ def test_conversations_systems_and_several_images_are_encoded_alike(pixtral, sys
     request = Request(0, refs((300, 200), (17, 40), (2000, 900))[:images], turns, system)
     builder = builder_of(pixtral)
     assert ids_of(builder, request) == theirs(pixtral, request)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        (("In ", None, " or ", None, "?"),),
+        ((None, "first, ", None, " second\n", None),),
+        (("Options:\nA. ", None, "\nB. ", None, "\nC. neither"),),
+        ((*[None] * 40, "Which page has the total?"),),
+        (("No image yet?",), ("none",), ("And ", None, " now?")),
+        ((None, "First?"), ("one",), (None, "Second?", None)),
+        (("No image at all?",),),
+        (("<image 3> stays text, ", None, " [IMG] too"),),
+    ],
+)
+@pytest.mark.parametrize("system", ["", "Be exact."])
+def test_images_between_the_words_are_encoded_alike(pixtral, layout, system):
+    number = sum(part is None for turn in layout for part in turn)
+    sizes = [(300 + 50 * i, 200 + 31 * (i % 7)) for i in range(number)]
+    turns = tuple("".join(part or "" for part in turn) for turn in layout)
+    request = Request(0, refs(*sizes), turns, system, layout)
+    builder = MistralPrompts(pixtral, max_images=40)
+    draft = builder.draft(request)
+    ids = ids_of(builder, request)
+    assert ids == theirs(pixtral, request)
+    assert draft.prompt_tokens == len(ids)
+    assert [tokens for _, tokens in draft.places] == [
+        builder.image_tokens(image) for image in request.images
+    ]
+    assert all(draft.token_ids[place] == builder.end_id for place, _ in draft.places)
 
 
 def test_the_grid_rounds_as_mistral_common_for_thousands_of_sizes(model):
