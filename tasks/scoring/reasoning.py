@@ -9,6 +9,7 @@ inside of it.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
 
 NO_ANSWER = "never reached an answer"
@@ -30,6 +31,7 @@ _MARKS_TRIED = 16
 """From the end; an output that writes "final answer" or a box a thousand times is no answer."""
 _LONGEST_BOX = 2_000
 """Characters; an answer in a box is short."""
+_AFTER_THE_LAST_LINE = f"{string.whitespace}*`"
 _BRACE = re.compile(r"\\[{}]|[{}]")
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\{([^{}]*)\}|\$([^$]+)\$")
 
@@ -40,7 +42,7 @@ def reasoning(text: str) -> str:
     Thinking between tags is taken away. In what remains the answer is what stands in
     `<answer>…</answer>`; else, whichever comes last, what stands in a `\boxed{…}` or follows a
     "Final Answer:" up to the end of the line; else what follows the last "Answer:"; else the last
-    line that is not blank.
+    line that says something: not a blank one, nor the end of a code block.
     """
     rest = _after_thinking(text)
     if rest is None:
@@ -48,7 +50,7 @@ def reasoning(text: str) -> str:
     marked = _marked(rest)
     if marked is not None:
         return marked
-    return _first_line(reversed(rest.split("\n")))
+    return _last_line(rest)
 
 
 def state(text: str, cut_off: bool) -> str:
@@ -59,11 +61,11 @@ def state(text: str, cut_off: bool) -> str:
     stopped, not an answer.
     """
     rest = _after_thinking(text)
-    if rest is None or not rest.strip():
+    if rest is None:
         return NO_ANSWER
     marked = _marked(rest)
-    if marked is None:
-        return NO_ANSWER if cut_off else ""
+    if marked is None and not cut_off:
+        marked = _last_line(rest)
     return "" if marked else NO_ANSWER
 
 
@@ -140,6 +142,12 @@ def _places_from_the_end(text: str, words: str) -> Iterator[int]:
 
 def _first_line(lines: Iterator[str]) -> str:
     return next((line.strip() for line in lines if line.strip()), "")
+
+
+def _last_line(text: str) -> str:
+    """The last line that says something, without the marks of emphasis or code around it."""
+    line = text.rstrip(_AFTER_THE_LAST_LINE).rpartition("\n")[2]
+    return _unwrapped(line.strip().lstrip("*`"))
 
 
 def _unwrapped(text: str) -> str:
