@@ -68,7 +68,7 @@ def to_row(
     most = values.pop("images", None)
     if most is not None and images and most > len(images):
         error = error or f"<image {most}> is mentioned, and there are {len(images)} images"
-    values = {"question": "", "answers": (), **values}
+    values = {"question_id": "", "question": "", "answers": (), **values}
     return RawRow(
         index=index,
         images=tuple(images)[:most],
