@@ -56,7 +56,7 @@ test: setup ## Run the tests (ARGS='-m "not engine"' for the quick ones)
 lint: setup ## Format, lint, types, import rules, and what Python the inference child needs
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/vermin --quiet --no-tips --eval-annotations -t=3.10- --violations $$($(BIN)/python .ci/child_modules.py)
+	@files=$$($(BIN)/python .ci/child_modules.py) && $(BIN)/vermin --quiet --no-tips --eval-annotations -t=3.10- --violations $$files
 
 bench: setup ## Drive modes side by side on one engine (ARGS='--architecture pixtral-12b --weights dummy')
 	@$(BIN)/python -m bench.drive_modes $(ARGS)

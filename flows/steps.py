@@ -120,7 +120,7 @@ def _files_of(
 ) -> tuple[Path | None, dict[str, str]]:
     """The model's files, and what identifies them; an endpoint has its own."""
     if not model.source.has_files:
-        return None, model_identity(model, home.models, home)
+        return None, model_identity(model, None, home)
     with timed("model files"), bar(f"files of {model.name}", BYTES) as shown:
         files = fetch_model_files(model, home, model_dir, shown.update)
     with timed("model identity"):

@@ -141,12 +141,12 @@ def _start_engine(
 ) -> None:
     """Starts the engine at once where its files are here and a question may be unanswered."""
     from pixtrack.tasks.datasets import load_prepared
-    from pixtrack.tasks.download import fetch_model, local_files, model_identity
+    from pixtrack.tasks.download import fetch_model, files_of, local_files, model_identity
     from pixtrack.tasks.inference.starting import engine_facts, longest_request, start_early
     from pixtrack.tasks.runs.opening import everything_answered, identity_of
 
     files = local_files(config, home, model_dir)
-    if files is None and config.source.kind == "generated":
+    if files is None and files_of(config, model_dir).made_when_used:
         files = fetch_model(config, home)
     if files is None:
         return

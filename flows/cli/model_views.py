@@ -17,7 +17,7 @@ from pixtrack.configs.paths import Home, config_file
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.flows.plain_text import json_text, say
 from pixtrack.flows.terminal import DataConsole
-from pixtrack.tasks.download import local_files, model_directory, read_manifest
+from pixtrack.tasks.download import files_of, local_files, model_directory, read_manifest
 from pixtrack.tasks.environment import Check, MemoryPlan, detect, plan_for_model
 
 STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
@@ -73,8 +73,7 @@ def _here(config: ModelConfig, files: Path | None, home: Home) -> str:
     fit = "fits" if plan.fits else "does not fit"
     if plan.fits and plan.notes:
         fit = "fits with compromises"
-    made = config.source.kind == "generated"
-    return f"{fit}, {'downloaded' if files else 'made when used' if made else 'not downloaded'}"
+    return f"{fit}, {'downloaded' if files else files_of(config).absent}"
 
 
 def _with_sizes(config: ModelConfig, home: Home, model_dir: Path | None) -> Path | None:
@@ -121,7 +120,9 @@ def card(config: ModelConfig, home: Home, model_dir: Path | None) -> dict[str, A
     return {
         "model": config.model_dump(mode="json"),
         "card": _card_text(config),
+        "address": files_of(config, model_dir).address,
         "files": str(files) if files else None,
+        "absent": files_of(config, model_dir).absent,
         "verified": manifest.model_dump(include={"source", "repo", "revision", "verified"})
         if manifest
         else None,
@@ -192,24 +193,17 @@ def print_card(view: dict[str, Any]) -> None:
 
 def _facts(view: dict[str, Any]) -> list[tuple[str, str]]:
     model = view["model"]
-    source = model["source"]
-    where = {
-        "hub": f"https://huggingface.co/{source.get('repo')} at {source.get('revision')}",
-        "local": source.get("path", ""),
-        "generated": f"written locally, seed {source.get('seed')}",
-        "endpoint": source.get("base_url") or f"${source.get('base_url_env')}",
-    }[source["kind"]]
     rows = [
-        ("source", where),
-        ("files", view["files"] or "not here" if source["kind"] != "endpoint" else "on the server"),
+        ("source", view["address"]),
+        ("files", view["files"] or view["absent"]),
         ("format", f"{model['format']}, architecture {model['family']}"),
         ("parameters", f"{model['parameters_billions']:g} billion, {model['size_gb']:g} GB"),
         ("context", f"{model['context_tokens']:,} tokens, {_images(model['max_images'])} a prompt"),
         ("memory", model["memory"]),
         ("licence", model["licence"]),
     ]
-    if source.get("modelscope"):
-        rows.insert(1, ("ModelScope", source["modelscope"]))
+    if model["source"].get("modelscope"):
+        rows.insert(1, ("ModelScope", model["source"]["modelscope"]))
     if model["weights"] == "random":
         rows.append(("weights", "RANDOM: the answers are noise"))
     if model["trust_remote_code_reason"]:

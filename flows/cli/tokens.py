@@ -271,7 +271,7 @@ def _builder(config: ModelConfig, model_dir: Path | None) -> tuple[PromptBuilder
     from pixtrack.configs.errors import UserError
     from pixtrack.tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
 
-    if config.format == "endpoint":
+    if not config.source.has_files:
         raise UserError(
             f"{config.name} runs behind an endpoint, which counts its tokens itself: choose a model "
             "with files (`pixtrack models`)"

@@ -2,12 +2,17 @@
 
 from pixtrack.tasks.download.completeness import problems, read_header, require_complete
 from pixtrack.tasks.download.endpoints import hub_endpoint, offline
-from pixtrack.tasks.download.fetch import SourceName, fetch_model, local_files, model_directory
-from pixtrack.tasks.download.identity import model_identity
+from pixtrack.tasks.download.fetch import (
+    SourceName,
+    fetch_model,
+    local_files,
+    model_directory,
+    model_identity,
+    verify_model,
+)
 from pixtrack.tasks.download.known_files import Manifest
 from pixtrack.tasks.download.known_files import read as read_manifest
 from pixtrack.tasks.download.model_sources import Availability, files_of
-from pixtrack.tasks.download.verification import verify_model
 
 __all__ = [
     "Availability",

@@ -10,7 +10,14 @@ from pixtrack.tasks.download.model_sources import Fetching, files_of
 from pixtrack.tasks.download.model_sources.base import SourceName
 from pixtrack.tasks.transfer import Progress
 
-__all__ = ["SourceName", "fetch_model", "local_files", "model_directory"]
+__all__ = [
+    "SourceName",
+    "fetch_model",
+    "local_files",
+    "model_directory",
+    "model_identity",
+    "verify_model",
+]
 
 
 def model_directory(config: ModelConfig, home: Home, model_dir: Path | None = None) -> Path:
@@ -49,3 +56,31 @@ def fetch_model(
     Raises UserError where files are missing, truncated, of the wrong format, or cannot be had.
     """
     return files_of(config, model_dir).fetch(home, Fetching(progress, source, refresh))
+
+
+def model_identity(
+    config: ModelConfig,
+    files: Path | None,
+    home: Home,
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """What of a model can change an answer, for a run's fingerprint.
+
+    `files` is the directory that `fetch_model` gave; None where the model has no files. For files
+    it is a digest over their names and contents; for an endpoint its address, without what is secret
+    in it, and the name that it serves.
+    """
+    return files_of(config, files).identity(home, progress)
+
+
+def verify_model(
+    config: ModelConfig,
+    home: Home,
+    model_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[str], int]:
+    """What is wrong with the model's files, one line a file, and how many were compared by sha256.
+
+    Raises UserError for a model behind an endpoint.
+    """
+    return files_of(config, model_dir).verify(home, progress)

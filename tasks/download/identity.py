@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pixtrack.configs.endpoint_address import endpoint_url, shown_address
 from pixtrack.configs.paths import Home
-from pixtrack.configs.paths import home as current_home
-from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import known_files as manifest
 from pixtrack.tasks.download.files import needed
 from pixtrack.tasks.download.known_files import FileState
@@ -16,27 +13,16 @@ from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.transfer import Progress, RemoteFile, hash_file
 
 
-def model_identity(
-    config: ModelConfig,
-    directory: Path,
-    home: Home | None = None,
-    progress: Progress | None = None,
+def digest_of_files(
+    directory: Path, model_format: str, home: Home, progress: Progress | None = None
 ) -> dict[str, str]:
-    """What of a model can change an answer, for a run's fingerprint.
+    """A digest over names and contents of the files that the format needs, for a fingerprint.
 
-    For files: the digest over names and contents of those that the format needs, so that the hub,
-    ModelScope and a local copy of the same files are the same model. For an endpoint: its
-    canonical address, without what is secret in it, and the name it serves. Where the files came from is in
-    the directory's manifest.
-
-    Verified downloads answer from their manifest. Other directories are hashed once (about a
-    minute for 24 GB); the digests are kept in the data home, by path, size and time.
+    The hub, ModelScope and a local copy of the same files are the same model; where they came from
+    is in the directory's manifest. Verified downloads answer from that manifest. Other directories
+    are hashed once (about a minute for 24 GB); the digests are kept in the data home, by path, size
+    and time. Raises OSError where the directory cannot be read.
     """
-    if not config.source.has_files:
-        source = config.endpoint
-        url = shown_address(endpoint_url(source.base_url, source.base_url_env))
-        return {"endpoint": url, "served_model": source.served_model}
-    home = home or current_home()
     known = manifest.read(directory)
     listed = needed(
         [
@@ -44,7 +30,7 @@ def model_identity(
             for path in directory.iterdir()
             if path.is_file() and not path.name.startswith(".")
         ],
-        config.format,
+        model_format,
     )
     vouched = known.files if known is not None else {}
     cache_file = home.models / ".digests.json"

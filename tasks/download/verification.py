@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pixtrack.configs.errors import UserError
-from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import known_files as manifest
 from pixtrack.tasks.download.completeness import problems
-from pixtrack.tasks.download.fetch import model_directory
 from pixtrack.tasks.transfer import Progress, hash_file
 
 
-def verify_model(
-    config: ModelConfig,
-    home: Home,
-    model_dir: Path | None = None,
-    progress: Progress | None = None,
+def verify_files(
+    directory: Path, model_format: str, progress: Progress | None = None
 ) -> tuple[list[str], int]:
-    """What is wrong with the model's files, one line a file, and how many were compared by sha256.
+    """What is wrong with a model's files, one line a file, and how many were compared by sha256.
 
     Completeness always; content against what was listed when they were downloaded, where this
     program downloaded them (0 compared: a copy from elsewhere, whose digests nobody here knows).
     Damaged files are left as they are and no longer vouched for: the next download replaces them.
     """
-    if not config.source.has_files:
-        raise UserError(f"{config.name} runs behind an endpoint: there are no files to verify")
-    directory = model_directory(config, home, model_dir)
-    found = problems(directory, config.format)
+    found = problems(directory, model_format)
     known = manifest.read(directory)
     if known is None:
         return found, 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pixtrack.configs.endpoint_address import endpoint_url, parse_address
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import EndpointModel, ModelConfig
+from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import files_of, model_directory
 from pixtrack.tasks.environment import engine_checks, host_checks
 from pixtrack.tasks.environment.detection import detect
@@ -30,18 +29,18 @@ def check_machine(
     without the hub.
     """
     found = detect()
-    endpoint = model is not None and not model.source.has_files
+    runs_here = model is None or model.source.has_files
     missing_bytes = 0.0
     about_model: list[Check] = []
     if model is not None:
         files, missing_bytes = _files(model, home, model_dir)
         about_model.append(files)
-        if not endpoint:
+        if runs_here:
             about_model.append(fit(model, _directory(model, home, model_dir)))
     checks = [host_checks.system(), host_checks.python(), host_checks.memory()]
     checks.append(host_checks.disk(home, missing_bytes))
     checks.append(host_checks.shared_memory())
-    if not endpoint:
+    if runs_here:
         checks += _as_the_engine_minds(engine_checks.accelerators(found))
         checks.append(engine_checks.engine(found))
         checks.append(host_checks.strays())
@@ -70,9 +69,7 @@ def _directory(model: ModelConfig, home: Home, model_dir: Path | None) -> Path |
 
 
 def _files(model: ModelConfig, home: Home, model_dir: Path | None) -> tuple[Check, float]:
-    """Whether the files are here and whole, and the bytes still to be downloaded."""
-    if not model.source.has_files:
-        return _endpoint(model, model.endpoint), 0
+    """Whether the model can be had, and the bytes still to be downloaded."""
     found = files_of(model, model_dir).availability(home)
     line = Check(
         name=f"model {model.name}",
@@ -81,25 +78,6 @@ def _files(model: ModelConfig, home: Home, model_dir: Path | None) -> tuple[Chec
         remedy=found.remedy,
     )
     return line, found.missing_bytes
-
-
-def _endpoint(model: ModelConfig, source: EndpointModel) -> Check:
-    import os
-
-    url = endpoint_url(source.base_url, source.base_url_env)
-    if not url:
-        return failed(
-            f"model {model.name}",
-            f"{source.base_url_env} is not set",
-            f"export {source.base_url_env}=http://HOST:PORT/v1",
-        )
-    try:
-        address = parse_address(url)
-    except UserError as error:
-        remedy = f"correct source.base_url or {source.base_url_env}"
-        return failed(f"model {model.name}", str(error), remedy)
-    key = "set" if os.environ.get(source.api_key_env) else "not set"
-    return ok(f"model {model.name}", f"endpoint {address.url}, {source.api_key_env} {key}")
 
 
 def fit(model: ModelConfig, directory: Path | None) -> Check:

@@ -87,10 +87,8 @@ def engine_platform() -> str:
     return "cuda"
 
 
-def engine_version(kind: str = "vllm") -> dict[str, str]:
-    """Name, version and platform of the engine that would answer, without starting it."""
-    if kind != "vllm":
-        return {"name": kind}
+def engine_version() -> dict[str, str]:
+    """Name, version and platform of the vLLM that would answer, without starting it."""
     return {
         "name": "vllm",
         "version": installed().get("vllm", ""),

@@ -34,13 +34,14 @@ def session_for(model: ModelConfig, files: Path | None, home: Home) -> EngineSes
     """An engine session, not started, with a memory plan where the engine is ours to size."""
     log = home.root / "logs" / f"engine-{model.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    if files is None:
-        return EngineSession(engine_kind(model).spec(model, None), log)
+    kind = engine_kind(model)
+    if files is None or not kind.runs_here:
+        return EngineSession(kind.spec(model, files), log)
     plan = memory_plan(model, files)
     # A compromise (fp8, float16, less context) is worth a second look.
     logger.log(logging.WARNING if plan.notes else logging.INFO, "memory plan: %s", plan.summary())
     return EngineSession(
-        engine_kind(model).spec(model, files, plan.engine_options, plan.replicas),
+        kind.spec(model, files, plan.engine_options, plan.replicas),
         log,
         _Smaller(model, files, plan),
     )
@@ -92,8 +93,8 @@ def close_early() -> None:
 
 def engine_facts(model: ModelConfig, files: Path | None) -> dict[str, Any]:
     """The engine's name, version, platform and options, as far as they can change an answer."""
-    if files is None:
-        return {"name": "openai", "options": dict(model.engine)}
+    if files is None or not engine_kind(model).runs_here:
+        return {"name": model.source.engine, "options": dict(model.engine)}
     with timed("engine version"):
         return {**engine_version(), "options": memory_plan(model, files).answer_options}
 

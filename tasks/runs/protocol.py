@@ -24,7 +24,7 @@ class Message(BaseModel):
 class EngineSpec(Message):
     """Which engine to start, on which model."""
 
-    engine: Literal["vllm", "openai"]
+    engine: str = Field(description="a row of pixtrack.tasks.inference.engines.ENGINES")
     model_dir: str = Field("", description="absolute; empty for an endpoint")
     format: Literal["mistral", "hf", "endpoint"]
     family: str

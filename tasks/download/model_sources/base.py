@@ -43,8 +43,14 @@ class ModelFiles(Protocol):
 
     needs_network: bool
     """Whether `fetch` may ask somebody over the network."""
+    made_when_used: bool
+    """Whether `fetch` writes the files itself, in no time and without a network."""
     repair: str
     """What to do where the files turn out to be damaged."""
+    address: str
+    """Where the files, or their server, are, as `pixtrack models show` says it."""
+    absent: str
+    """What to say of files that are not in the data home, in two or three words."""
 
     def directory(self, home: Home) -> Path:
         """Where the files are, or will be."""
@@ -63,6 +69,21 @@ class ModelFiles(Protocol):
 
     def availability(self, home: Home) -> Availability:
         """Whether the files are here. Asks no network; never raises."""
+        ...
+
+    def identity(self, home: Home, progress: Progress | None = None) -> dict[str, str]:
+        """What of the model can change an answer, for a run's fingerprint.
+
+        Reads the files where nobody has vouched for them (about a minute for 24 GB); raises
+        OSError where they are not here.
+        """
+        ...
+
+    def verify(self, home: Home, progress: Progress | None = None) -> tuple[list[str], int]:
+        """What is wrong with the files, a line each, and how many were compared by sha256.
+
+        Reads every byte again. Raises UserError where there can be no files.
+        """
         ...
 
 

@@ -8,16 +8,19 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download.completeness import problems, require_complete
 from pixtrack.tasks.download.model_sources.base import Availability, Fetching
+from pixtrack.tasks.download.model_sources.on_disk import FilesOnDisk
 
 
-class CopiedFiles:
+class CopiedFiles(FilesOnDisk):
     """A directory that already holds a model's files. `named_by`: where its path was given."""
 
     needs_network = False
     repair = "copy the files again"
+    absent = "not complete"
 
     def __init__(self, config: ModelConfig, directory: Path, named_by: str) -> None:
-        self._config = config
+        super().__init__(config)
+        self.address = str(directory)
         self._directory = directory
         self._named_by = named_by
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from pixtrack.configs.endpoint_address import endpoint_url, parse_address, shown_address
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import EndpointModel, ModelConfig
 from pixtrack.tasks.download.model_sources.base import Availability, Fetching
+from pixtrack.tasks.transfer import Progress
 
 
 class NoFiles:
     """There are no files here and none to fetch."""
 
     needs_network = True
+    made_when_used = False
     repair = ""
+    absent = "on the server"
 
-    def __init__(self, config: ModelConfig, source: EndpointModel) -> None:  # noqa: ARG002
+    def __init__(self, config: ModelConfig, source: EndpointModel) -> None:
         self._name = config.name
+        self._source = source
+        self.address = shown_address(source.base_url) or f"${source.base_url_env}"
 
     def directory(self, home: Home) -> Path:
         """Where the files would be: there is nothing in it."""
@@ -35,5 +42,29 @@ class NoFiles:
         )
 
     def availability(self, home: Home) -> Availability:  # noqa: ARG002
-        """Nothing is missing."""
-        return Availability("ok", "behind an endpoint")
+        """Whether an address is given, and a key; the endpoint is not asked."""
+        variable = self._source.base_url_env
+        url = endpoint_url(self._source.base_url, variable)
+        if not url:
+            remedy = f"export {variable}=http://HOST:PORT/v1"
+            return Availability("failed", f"{variable} is not set", remedy)
+        try:
+            address = parse_address(url)
+        except UserError as error:
+            return Availability("failed", str(error), f"correct source.base_url or {variable}")
+        key = "set" if os.environ.get(self._source.api_key_env) else "not set"
+        detail = f"endpoint {address.url}, {self._source.api_key_env} {key}"
+        return Availability("ok", detail)
+
+    def identity(self, home: Home, progress: Progress | None = None) -> dict[str, str]:  # noqa: ARG002
+        """The endpoint's address, without what is secret in it, and the name it serves."""
+        url = shown_address(endpoint_url(self._source.base_url, self._source.base_url_env))
+        return {"endpoint": url, "served_model": self._source.served_model}
+
+    def verify(
+        self,
+        home: Home,  # noqa: ARG002
+        progress: Progress | None = None,  # noqa: ARG002
+    ) -> tuple[list[str], int]:
+        """Raises UserError."""
+        raise UserError(f"{self._name} runs behind an endpoint: there are no files to verify")

@@ -10,17 +10,21 @@ from pixtrack.configs.schema import GeneratedModel, ModelConfig
 from pixtrack.tasks.download.completeness import problems
 from pixtrack.tasks.download.locking import model_lock
 from pixtrack.tasks.download.model_sources.base import Availability, Fetching, writing
+from pixtrack.tasks.download.model_sources.on_disk import FilesOnDisk
 
 
-class GeneratedFiles:
+class GeneratedFiles(FilesOnDisk):
     """Files that this program writes itself, always the same for a seed."""
 
     needs_network = False
+    made_when_used = True
+    absent = "made when used"
     repair = "remove the folder: it is written again when it is used"
 
     def __init__(self, config: ModelConfig, source: GeneratedModel) -> None:
-        self._config = config
+        super().__init__(config)
         self._seed = source.seed
+        self.address = f"written locally, seed {source.seed}"
 
     def directory(self, home: Home) -> Path:
         """The model's folder in the data home."""

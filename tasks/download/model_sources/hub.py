@@ -23,6 +23,7 @@ from pixtrack.tasks.download.model_sources.base import (
     SourceName,
     writing,
 )
+from pixtrack.tasks.download.model_sources.on_disk import FilesOnDisk
 from pixtrack.tasks.transfer import Progress, RemoteFile, hash_file
 
 if TYPE_CHECKING:
@@ -31,14 +32,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class HubFiles:
+class HubFiles(FilesOnDisk):
     """A download into the data home, taken as it is while its sizes and times are unchanged."""
 
     needs_network = True
 
     def __init__(self, config: ModelConfig, source: HubModel) -> None:
-        self._config = config
+        super().__init__(config)
         self._hub = source
+        self.address = f"https://huggingface.co/{source.repo} at {source.revision}"
         self.repair = f"`pixtrack download {config.name}` fetches what is missing or damaged"
 
     def directory(self, home: Home) -> Path:

@@ -19,6 +19,11 @@ from pixtrack.tasks.runs.protocol import EngineSpec
 class EngineKind(Protocol):
     """What differs between kinds of engine."""
 
+    runs_here: bool
+    """Whether it is vLLM on this machine: memory is planned for it, it takes vLLM's options, its
+    child runs under the interpreter that has vLLM, and its log tells why it failed. Otherwise it
+    only asks somebody else, and pixtrack's own interpreter will do."""
+
     def spec(
         self,
         model: ModelConfig,
@@ -50,6 +55,8 @@ class EngineKind(Protocol):
 
 class VllmKind:
     """vLLM, in a child process on this machine."""
+
+    runs_here = True
 
     def spec(
         self,
@@ -86,6 +93,8 @@ class VllmKind:
 
 class OpenAiKind:
     """An OpenAI-compatible endpoint, here or elsewhere."""
+
+    runs_here = False
 
     def spec(
         self,

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from pixtrack.tasks.inference.engines import ENGINES
 from pixtrack.tasks.runs.protocol import EngineSpec, Event
 
 
@@ -149,7 +150,7 @@ def explain(event: Event, log: str, spec: EngineSpec, python: str) -> Failure:
     missing = _missing_module(lines, python) if not event.message else None
     if missing is not None:
         return missing
-    if spec.engine != "vllm":
+    if not ENGINES[spec.engine].runs_here:
         return Failure(
             _unknown(event, lines), "", {"reason": event.details.get("reason", "unknown")}
         )

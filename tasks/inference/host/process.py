@@ -69,7 +69,9 @@ class EngineProcess:
         self.cards = tuple(cards)
         """The cards that the child sees; (): those that this process does."""
         self.log = log
-        self.python = python
+        self._kind = ENGINES[spec.engine]
+        self._python = python
+        """The interpreter for the child; None: as `find_python` says where the engine is vLLM."""
         self.grace_seconds = GRACE_SECONDS
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
@@ -89,7 +91,7 @@ class EngineProcess:
         """
         if self._process is not None:
             raise ValueError("the inference child was started already")
-        python = find_python(self.python)
+        python = self._interpreter()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         # vLLM leaves sockets and other files behind: all of them here, and the guard removes it.
         self._scratch = make_scratch(socket_name_bytes=SOCKET_NAME_BYTES)
@@ -114,7 +116,7 @@ class EngineProcess:
                         os.environ,
                         str(self._scratch.path),
                         self.cards,
-                        ENGINES[self.spec.engine].secrets(self.spec),
+                        self._kind.secrets(self.spec),
                     ),
                     pass_fds=[read_end, self._scratch.lock],
                     start_new_session=True,
@@ -212,12 +214,18 @@ class EngineProcess:
             process.stdin.flush()
 
     def _explained(self, event: Event) -> Event:
-        python = find_python(self.python)
+        python = self._interpreter()
         failure = explain(event, self._log_text(), self.spec, python)
         details = {**event.details, **failure.details, "log": str(self.log)}
         return event.model_copy(
             update={"message": failure.message, "remedy": failure.remedy, "details": details}
         )
+
+    def _interpreter(self) -> str:
+        """The child's Python: pixtrack's own for an engine that only asks somebody else."""
+        if self._python is None and not self._kind.runs_here:
+            return sys.executable
+        return find_python(self._python)
 
     def _log_text(self) -> str:
         with self.log.open("rb") as file:

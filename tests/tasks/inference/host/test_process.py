@@ -238,9 +238,21 @@ def test_a_missing_interpreter_is_one_clear_line(
     monkeypatch.setenv("PIXTRACK_VLLM_PYTHON", str(tmp_path / "python"))
     with (
         pytest.raises(UserError, match=r"PIXTRACK_VLLM_PYTHON=.*: no such interpreter: set it"),
-        EngineProcess(spec("http://x"), tmp_path / "engine.log"),
+        EngineProcess(
+            EngineSpec(engine="vllm", model_dir="/m", format="hf", family=""),
+            tmp_path / "engine.log",
+        ),
     ):
         pass
+
+
+def test_an_endpoint_needs_no_interpreter_that_has_vllm(
+    endpoint: Endpoint, ask_about: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIXTRACK_VLLM_PYTHON", str(tmp_path / "python"))
+    with EngineProcess(spec(endpoint), tmp_path / "engine.log") as process:
+        events = run(process, write_job(tmp_path, ask_about(1, 1)))
+    assert [event.event for event in events][-2:] == ["job_done", "closed"]
 
 
 def interpreter(folder: Path, script: str) -> str:
