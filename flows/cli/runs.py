@@ -20,14 +20,15 @@ JSON_HELP = "Print JSON and nothing else."
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `runs`, `errors`, `rescore`, `sync`, `import` and `ui`."""
-    from pixtrack.flows.cli import ui
+    """Adds `runs`, `errors`, `rescore`, `sync`, `import`, `export` and `ui`."""
+    from pixtrack.flows.cli import export, ui
 
     app.add_typer(_runs_app(), name="runs")
     app.command("errors")(errors)
     app.command("rescore")(rescore_command)
     app.command("sync")(sync_command)
     app.command("import")(import_command)
+    export.register(app)
     ui.register(app)
 
 
