@@ -1,4 +1,4 @@
-"""Prefect without a server to start: one of our own, for the length of a command.
+"""The Prefect server of a command: the user's, or one of our own for as long as the command runs.
 
 Prefect's built-in ephemeral mode records task runs from events that are still in flight when the
 process exits, and loses them (measured: 15 of 500 recorded). Here the documented server runs as a
@@ -9,13 +9,10 @@ runs of `make eval` too.
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.servers.launcher import Launched, free_port
@@ -23,21 +20,29 @@ from pixtrack.tasks.servers.login import CLIENT_VARIABLE, login
 from pixtrack.tasks.servers.prefect_choice import PROFILE_VARIABLE, check, chosen_server
 from pixtrack.tasks.servers.prefect_server import QUIET, api_address, prefect_home, prefect_server
 
-RECORD_TIMEOUT_SECONDS = 15.0
+if TYPE_CHECKING:
+    from prefect import Flow
 
-logger = logging.getLogger("pixtrack")
+    from pixtrack.flows.reported import Outcome
+
+RECORD_SECONDS = 5.0
+"""How long the end of a command waits for the server to have recorded the last of it."""
+
+_IMPATIENT = {"PREFECT_API_REQUEST_TIMEOUT": "5", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+"""For what Prefect asks the server by itself, in threads of its own."""
 
 
 class LocalPrefect:
-    """A Prefect server as a child of this process; a context manager.
+    """A command's Prefect server; `start`, `wait`, `run` a flow, and `stop` in any case.
 
-    `start` returns at once; `wait` blocks until the server answers; the flow runs within
-    `without_heartbeats`; `stop` waits for the records of the flow run before it ends the server.
+    `start` returns at once; `wait` blocks until the server answers; `stop` waits for the records of
+    the flow run, for seconds, before it ends a server of our own.
     """
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._server: Launched | None = None
+        self._outcome: Outcome | None = None
 
     def start(self) -> None:
         """Starts the server and points this process's Prefect at it, before prefect is imported.
@@ -47,6 +52,7 @@ class LocalPrefect:
         """
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
+        os.environ.update(_IMPATIENT)
         chosen = chosen_server(self._home)
         if chosen is not None:
             check(chosen)
@@ -61,75 +67,64 @@ class LocalPrefect:
         os.environ.pop(PROFILE_VARIABLE, None)  # of the user's Prefect home, and this is another
 
     def wait(self) -> None:
-        """Blocks until the server answers. Raises UserError, with the log's path, if it does not."""
+        """Blocks until the server answers. Raises UserError, with the log's path, if it does not.
+
+        Then ends, beside the work, flow runs of commands that were killed.
+        """
         if self._server is not None:
             self._server.wait_until_healthy()
+        from pixtrack.tasks.prefecting.reaping import reap
+        from pixtrack.tasks.prefecting.reports import api, reports
 
-    @contextmanager
-    def without_heartbeats(self) -> Iterator[None]:
+        reports().submit(lambda: reap(self._home, api().call))
+
+    def run(self, flow: Flow[..., Any], *arguments: Any) -> dict[str, Any]:
+        """What the flow returns, whatever becomes of the server meanwhile; raises what it raises."""
+        from pixtrack.flows.reported import Outcome, run_reported
+
+        self._outcome = Outcome()
+        with self._without_heartbeats():
+            run_reported(flow, self._home, self._outcome, *arguments)
+        return self._outcome.data()
+
+    def _without_heartbeats(self) -> Any:
         """No heartbeats of the flow run, which tell a server that watches it that it has crashed.
 
         Nobody watches a server that lives as long as the command, and a flow waits up to a second
         for the thread that sends them.
         """
         if self._server is None:
-            yield
-            return
+            return nullcontext()
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            yield
+        return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
-    def stop(self, flow_run_id: str | None = None) -> None:
-        """Waits until the flow run's task runs are recorded, then ends the server."""
-        if self._server is None:
-            return
-        if self._server.process.poll() is None and "prefect" in sys.modules:
+    def stop(self) -> None:
+        """Waits, for seconds, until everything is recorded, then ends a server of our own."""
+        recorded = self._settle() if self._outcome is not None else False
+        if self._server is not None:
+            self._server.stop(seconds=5 if recorded else 1)
+            self._server = None
+
+    def _settle(self) -> bool:
+        """Whether the server has been told everything, and has recorded every task run."""
+        from pixtrack.tasks.prefecting.reaping import FINAL
+        from pixtrack.tasks.prefecting.reports import api, reports
+
+        deadline = time.monotonic() + RECORD_SECONDS
+        if not reports().flush(RECORD_SECONDS) or self._server is None:
+            return not reports().away
+        assert self._outcome is not None
+        wanted = {"flow_runs": {"id": {"any_": [self._outcome.flow_run_id]}}}
+        previous = -1
+        while self._outcome.flow_run_id and time.monotonic() < deadline:
             try:
-                _send_what_is_queued()
-                if flow_run_id:
-                    _wait_for_records(flow_run_id)
-                _send_what_is_queued()
-            except Exception as error:  # what was computed matters more than the last records
-                logger.warning("Prefect's server did not take every record: %s", error)
-        self._server.stop(seconds=10)
-        self._server = None
-
-    def __enter__(self) -> LocalPrefect:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-
-def _send_what_is_queued() -> None:
-    """Logs and events leave this process through background queues: empty them."""
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogHandler
-
-    EventsWorker.drain_all(timeout=RECORD_TIMEOUT_SECONDS)
-    APILogHandler().flush()
-
-
-def _wait_for_records(flow_run_id: str) -> None:
-    """Until every task run that the server knows of this flow run has its final state."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-    deadline = time.monotonic() + RECORD_TIMEOUT_SECONDS
-    previous = -1
-    with get_client(sync_client=True) as client:
-        while time.monotonic() < deadline:
-            runs = client.read_task_runs(flow_run_filter=wanted)
-            settled = all(run.state is not None and run.state.is_final() for run in runs)
+                runs = reports().ask(lambda: api().call("POST", "/task_runs/filter", wanted))
+            except Exception:
+                return False  # what was computed matters more than the last records
+            settled = all((run["state"] or {}).get("type") in FINAL for run in runs)
             if settled and len(runs) == previous:
-                return
+                return True
             previous = len(runs) if settled else -1
             time.sleep(0.3)
+        return True

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
 from rich.table import Table
 
 from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.inference.task import artifact_key
+from pixtrack.tasks.prefecting import reports
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import Interval, RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import OpenRun
@@ -26,7 +26,7 @@ def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun) -> None:
         {"metric": name, "value": _number(m.value), "95% interval": _interval(m), "n": m.n}
         for name, m in summary.metrics.items()
     ]
-    create_table_artifact(
+    reports.table(
         rows,
         key=f"scores-{key}",
         description=f"**{summary.model}** on **{summary.dataset}** ({summary.prompt}): "
@@ -34,7 +34,7 @@ def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun) -> None:
         f"{summary.truncated} truncated. {asked.asked} asked by this run.",
     )
     for name, link in links(run.directory).items():
-        create_link_artifact(link, key=f"mlflow-{name}-{key}", link_text=f"MLflow: {name}")
+        reports.link(link, f"MLflow: {name}", key=f"mlflow-{name}-{key}")
 
 
 def print_summary(summary: RunSummary, console: DataConsole) -> None:

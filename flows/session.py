@@ -1,4 +1,4 @@
-"""What a command does to its own process: quiet logs, and a clean end on SIGTERM."""
+"""What a command does to its own process: quiet logs, and a clean end on SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 from rich.logging import RichHandler
 
@@ -24,6 +23,8 @@ def quiet_terminal() -> None:
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "pixtrack")
+    # What is logged outside of the flow run, or by another thread, is not Prefect's.
+    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("ALEMBIC_LOG_LEVEL", "WARNING")
     logger = logging.getLogger("pixtrack")
@@ -35,6 +36,8 @@ def quiet_terminal() -> None:
         logger.addHandler(_handler())
         logger.propagate = False
     signal.signal(signal.SIGTERM, _end)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: goes on without a terminal
+        signal.signal(signal.SIGHUP, _end)
 
 
 def _handler() -> logging.Handler:
@@ -46,21 +49,9 @@ def _handler() -> logging.Handler:
     return handler
 
 
-def flow_outcome(state: Any) -> dict[str, Any]:
-    """What a flow returned, completed or failed; raises what it died of where it returned nothing."""
-    if isinstance(state.data, dict):
-        return state.data
-    result = state.result(raise_on_failure=False)
-    if isinstance(result, BaseException):
-        raise result
-    if isinstance(result, dict):
-        return result
-    raise RuntimeError(f"the flow ended as {state.name}: {state.message}")
-
-
 @contextmanager
 def told_when_cancelled() -> Iterator[None]:
-    """Says, on Ctrl-C and SIGTERM, that nothing is lost."""
+    """Says, on Ctrl-C, SIGTERM and SIGHUP, that nothing is lost."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
@@ -69,6 +60,23 @@ def told_when_cancelled() -> Iterator[None]:
         raise
 
 
+def leave_at_once(code: str | int | None) -> None:
+    """Ends the process with that exit code, if Prefect's server is away; returns otherwise.
+
+    Prefect's threads would go on trying to reach it, and Python waits for them. Everything of ours
+    is closed and printed by then.
+    """
+    module = sys.modules.get("pixtrack.tasks.prefecting.reports")
+    if module is None or not module.server_is_away():
+        return
+    if isinstance(code, str):
+        say(code, err=True)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
 def _end(signum: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds the stack, so that `finally` blocks close the engine and the records."""
+    """The signal unwinds the stack, so that `finally` blocks close the engine and the records."""
     sys.exit(128 + signum)

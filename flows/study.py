@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.states import Completed, Failed, State
 
 from pixtrack.configs.errors import UserError
@@ -20,6 +19,7 @@ from pixtrack.configs.schema import StudyConfig
 from pixtrack.flows.steps import CellOutcome, run_cells
 from pixtrack.tasks.cells import check_study
 from pixtrack.tasks.comparison.task import compare_runs
+from pixtrack.tasks.prefecting import reports
 from pixtrack.tasks.runs.directory import RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import Cell
 
@@ -41,7 +41,7 @@ def study(path: str = "sample_models") -> State[dict[str, Any]]:
     for _model, cells in groupby(asked, key=lambda cell: cell.model.name):
         outcomes += _run_model(list(cells), home)
     rows = [_row(outcome) for outcome in outcomes]
-    create_table_artifact(rows, key="study-cells", description=config.title)
+    reports.table(rows, "study-cells", config.title)
     result: dict[str, Any] = {"study": config.name, "cells": rows}
     done = [
         o.summary for o in outcomes if o.summary is not None and o.summary.status == "completed"
@@ -54,7 +54,7 @@ def study(path: str = "sample_models") -> State[dict[str, Any]]:
         except UserError as error:
             result["not_compared"] = str(error)
     failed = [row for row in rows if row["status"] != "completed"]
-    create_markdown_artifact(_note(config, result), key="study", description=config.title)
+    reports.markdown(_note(config, result), "study", config.title)
     if failed:
         return Failed(message=f"{len(failed)} of {len(rows)} cells failed", data=result)
     if "not_compared" in result:

@@ -89,7 +89,7 @@ def run_evaluation(
     """The command's body: starts the slow things side by side, runs the flow, shows the outcome."""
     from pixtrack.configs.paths import home as data_home
     from pixtrack.flows.local_prefect import LocalPrefect
-    from pixtrack.flows.session import flow_outcome, quiet_terminal, told_when_cancelled
+    from pixtrack.flows.session import quiet_terminal, told_when_cancelled
     from pixtrack.tasks.cells import resolve_cells, resolve_model
     from pixtrack.tasks.timings import timed
 
@@ -101,7 +101,6 @@ def run_evaluation(
         say(f"pixtrack: no model named, so {config.name}: {reason}", err=True)
     quiet_terminal()
     prefect = LocalPrefect(home)
-    flow_run_id: str | None = None
     try:
         prefect.start()
         with timed("tracking store"):
@@ -115,24 +114,22 @@ def run_evaluation(
             from pixtrack.flows.evaluate import evaluate
         with timed("Prefect's server"):
             prefect.wait()
-        with told_when_cancelled(), prefect.without_heartbeats():
-            state = evaluate(
+        with told_when_cancelled():
+            summary = prefect.run(
+                evaluate,
                 dataset,
                 config.name,
                 prompt,
                 limit,
                 str(model_dir) if model_dir else None,
                 engine or None,
-                return_state=True,
             )
-        flow_run_id = str(state.state_details.flow_run_id)
-        summary = flow_outcome(state)
     finally:
         with timed("closing"):
             from pixtrack.tasks.inference.starting import close_early
 
             close_early()
-            prefect.stop(flow_run_id)
+            prefect.stop()
     _show(summary, as_json, timings)
 
 

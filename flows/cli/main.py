@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from pixtrack.configs.paths import have_a_home
 from pixtrack.flows.cli import compare, datasets, deploy, models, runs, score, study, tokens
 from pixtrack.flows.cli import eval as evaluate
 from pixtrack.flows.plain_text import accept_any_text, say, show_warnings
+from pixtrack.flows.session import leave_at_once
 from pixtrack.tasks.servers.proxies import keep_loopback_direct
 
 app = typer.Typer(
@@ -84,6 +86,13 @@ def main() -> None:
         say(f"pixtrack: {line}", err=True)
     try:
         _run()
+    except SystemExit as ended:
+        leave_at_once(ended.code)
+        raise
+    except Exception:
+        traceback.print_exc()
+        leave_at_once(1)
+        sys.exit(1)
     finally:
         # Python searches everything for garbage once more as it ends: a second for nothing.
         gc.freeze()

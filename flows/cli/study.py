@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         """
         from pixtrack.configs.paths import home as data_home
         from pixtrack.flows.local_prefect import LocalPrefect
-        from pixtrack.flows.session import flow_outcome, quiet_terminal, told_when_cancelled
+        from pixtrack.flows.session import quiet_terminal, told_when_cancelled
         from pixtrack.tasks.cells import check_study
         from pixtrack.tasks.timings import timed
 
@@ -36,7 +36,6 @@ def register(app: typer.Typer) -> None:
             check_study(path)
         quiet_terminal()
         prefect = LocalPrefect(data_home())
-        flow_run_id: str | None = None
         try:
             prefect.start()
             with timed("tracking store"):
@@ -48,13 +47,11 @@ def register(app: typer.Typer) -> None:
                 from pixtrack.flows.study import study
             with timed("Prefect's server"):
                 prefect.wait()
-            with told_when_cancelled(), prefect.without_heartbeats():
-                state = study(path, return_state=True)
-            flow_run_id = str(state.state_details.flow_run_id)
-            outcome = flow_outcome(state)
+            with told_when_cancelled():
+                outcome = prefect.run(study, path)
         finally:
             with timed("closing"):
-                prefect.stop(flow_run_id)
+                prefect.stop()
         show(outcome, as_json, timings)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from prefect.artifacts import create_table_artifact
-
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.environment import Check, check_machine
-from pixtrack.tasks.prefecting import step
+from pixtrack.tasks.prefecting import reports, step
 
 
 @step("check environment")
@@ -28,9 +26,7 @@ def check_environment(
     """
     if checks is None:
         checks = check_machine(home, model, model_dir)
-    create_table_artifact(
-        [check.model_dump() for check in checks], key="environment", description="This machine"
-    )
+    reports.table([check.model_dump() for check in checks], "environment", "This machine")
     failed = [check for check in checks if check.status == "failed"]
     if failed and model.source.has_files:
         more = f" (and {len(failed) - 1} more: `pixtrack check`)" if len(failed) > 1 else ""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Callable
 from typing import Any
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.inference.engines import engine_kind
 from pixtrack.tasks.inference.host.session import EngineSession
-from pixtrack.tasks.prefecting import step
+from pixtrack.tasks.prefecting import reports, step
 from pixtrack.tasks.records import PreparedDataset
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
@@ -23,9 +21,6 @@ from pixtrack.tasks.runs.protocol import Event
 
 ARTIFACT_EVERY_SECONDS = 2.0
 """An update costs about 20 ms."""
-
-
-logger = logging.getLogger("pixtrack")
 
 
 def artifact_key(name: str) -> str:
@@ -60,7 +55,7 @@ def ask_questions(
     """
     if not run.unanswered:
         return AskedRun()
-    progress = _ProgressArtifact(run)
+    progress = _Progress(run)
 
     def relay(event: Event) -> None:
         on_event(event)
@@ -72,29 +67,18 @@ def ask_questions(
     return asked
 
 
-class _ProgressArtifact:
-    """Prefect's progress artifact of one run; a server that hiccups costs the bar, not the run."""
+class _Progress:
+    """The bar of one run on Prefect's page, moved every few seconds."""
 
     def __init__(self, run: OpenRun) -> None:
         self._shown = time.monotonic()
-        self._id: Any = None
-        try:
-            self._id = create_progress_artifact(
-                progress=0.0,
-                key=f"asking-{artifact_key(run.cell.dataset.name)}",
-                description=f"{run.cell.model.name} on {run.cell.dataset.name}: questions answered",
-            )
-        except Exception as error:
-            logger.warning("no progress in Prefect: %s", error)
+        self._bar = reports.Progress(
+            f"asking-{artifact_key(run.cell.dataset.name)}",
+            f"{run.cell.model.name} on {run.cell.dataset.name}: questions answered",
+        )
 
     def show(self, fraction: float, now: bool = False) -> None:
-        """Updates the artifact, if the last time is a while ago or `now`."""
-        if self._id is None or (
-            not now and time.monotonic() - self._shown <= ARTIFACT_EVERY_SECONDS
-        ):
-            return
-        self._shown = time.monotonic()
-        try:
-            update_progress_artifact(self._id, progress=100.0 * fraction)
-        except Exception as error:
-            logger.debug("progress was not taken by Prefect: %s", error)
+        """Moves the bar, if the last time is a while ago or `now`."""
+        if now or time.monotonic() - self._shown > ARTIFACT_EVERY_SECONDS:
+            self._shown = time.monotonic()
+            self._bar.show(fraction)

@@ -17,10 +17,10 @@ from pixtrack.flows.local_prefect import LocalPrefect
 def test_a_flow_sends_heartbeats_to_a_users_server_and_none_to_our_own(tmp_path: Path) -> None:
     prefect: Any = LocalPrefect(Home(tmp_path))
     usual = get_current_settings().flows.heartbeat_frequency
-    with prefect.without_heartbeats():
+    with prefect._without_heartbeats():
         assert get_current_settings().flows.heartbeat_frequency == usual is not None
     prefect._server = SimpleNamespace()
-    with prefect.without_heartbeats():
+    with prefect._without_heartbeats():
         assert get_current_settings().flows.heartbeat_frequency is None
     assert get_current_settings().flows.heartbeat_frequency == usual
 

@@ -49,7 +49,7 @@ def test_a_study_ends_with_the_report_and_a_verdict(
     study = StudyConfig(
         name="mine", title="Mine", models=("alpha", "beta"), datasets=("d",), baseline="beta"
     )
-    result = compare_runs.fn(study, runs, home)
+    result = compare_runs(study, runs, home)
     assert result["verdict"].startswith("Beta beats Alpha")
     assert (home.comparisons / "mine" / "index.html").is_file()
     assert result["page"] == str(home.comparisons / "mine" / "index.html")

@@ -1,0 +1,181 @@
+"""What Prefect's server is told of a flow run: states, events, logs and artifacts, beside the work.
+
+The engine that runs a flow would otherwise wait for the server between the steps and at the end,
+with retries that come to minutes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from pixtrack.configs.addresses import shown
+from pixtrack.tasks.prefecting.api import PrefectApi, ReportedTransport, is_away
+from pixtrack.tasks.servers.reporting import DEADLINE_SECONDS, Reports
+
+logger = logging.getLogger("pixtrack")
+
+_CLOUD = "https://api.prefect.cloud"
+
+
+@cache
+def api() -> PrefectApi:
+    """The API of the server that this process reports to."""
+    return PrefectApi()
+
+
+@cache
+def reports() -> Reports:
+    """The reports of this process."""
+    return Reports(f"Prefect's server {shown(api().address)}", is_away)
+
+
+def server_is_away() -> bool:
+    """Whether this process has reported to a server that has gone away."""
+    return reports.cache_info().currsize > 0 and bool(reports().away)
+
+
+@contextmanager
+def reporting() -> Iterator[Reports]:
+    """Prefect's engine, events and logs go through `reports()` for the block.
+
+    Raises ServerAway, or what the server says, where it is away already.
+    """
+    from prefect.context import SyncClientContext
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    # Prefect would try again for minutes what the reports have given up.
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        transport = ReportedTransport(api(), reports())
+        context = SyncClientContext(httpx_settings={"transport": transport})
+        # Whoever asks for a client within the block, without settings of its own, gets this one.
+        context._httpx_settings = None
+        with context, _forwarded():
+            yield reports()
+
+
+@contextmanager
+def _forwarded() -> Iterator[None]:
+    """Events and logs come to us, as Prefect has a pool's processes hand them to their parent."""
+    from prefect.events.worker import EventsWorker, ProcessPoolForwardingEventsClient
+    from prefect.logging.handlers import set_api_log_sink
+
+    if api().address.startswith(_CLOUD):
+        yield  # it takes events in another way
+        return
+    outbox = _Outbox(reports(), api().call)
+    EventsWorker.set_client_override(ProcessPoolForwardingEventsClient, event_queue=outbox)
+    set_api_log_sink(outbox.log)
+    try:
+        yield
+    finally:
+        set_api_log_sink(_dropped)
+        if not reports().away:
+            EventsWorker.drain_all(timeout=DEADLINE_SECONDS)
+        EventsWorker.set_client_override(None)
+
+
+def _dropped(_log: dict[str, Any]) -> None:
+    """What is logged after the flow run belongs to none."""
+
+
+class _Outbox:
+    """Collects events and logs, and has what has come together sent at once."""
+
+    def __init__(self, reports: Reports, call: Callable[[str, str, Any], Any]) -> None:
+        self._reports, self._call = reports, call
+        self._lock = threading.Lock()
+        self._events: list[dict[str, Any]] = []
+        self._logs: list[dict[str, Any]] = []
+
+    def put(self, item: tuple[str, Any]) -> None:
+        """Takes an event, as the queue of a pool's parent process does."""
+        event = item[1].model_dump(mode="json")
+        with self._lock:
+            self._events.append(event)
+        self._reports.submit(lambda: self._send("/events", self._events), key="events")
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Takes a log line."""
+        line.pop("__payload_size__", None)
+        with self._lock:
+            self._logs.append(line)
+        self._reports.submit(lambda: self._send("/logs/", self._logs), key="logs")
+
+    def _send(self, path: str, waiting: list[dict[str, Any]]) -> None:
+        with self._lock:
+            batch = waiting[:]
+            waiting.clear()
+        if batch:
+            self._call("POST", path, batch)
+
+
+def table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> None:
+    """Reports a table as an artifact of the flow run; nothing outside of one."""
+    from prefect.artifacts import TableArtifact
+
+    _submit(TableArtifact(key=key, description=description, table=[dict(row) for row in rows]))
+
+
+def link(address: str, text: str, key: str) -> None:
+    """Reports a link as an artifact of the flow run."""
+    from prefect.artifacts import LinkArtifact
+
+    _submit(LinkArtifact(key=key, link=address, link_text=text))
+
+
+def markdown(text: str, key: str, description: str) -> None:
+    """Reports a text in Markdown as an artifact of the flow run."""
+    from prefect.artifacts import MarkdownArtifact
+
+    _submit(MarkdownArtifact(key=key, description=description, markdown=text))
+
+
+class Progress:
+    """A progress bar as an artifact of the flow run; only its latest state is sent."""
+
+    def __init__(self, key: str, description: str) -> None:
+        from prefect.artifacts import ProgressArtifact
+
+        self._id = ""
+        artifact = ProgressArtifact(key=key, description=description, progress=0.0)
+        _submit(artifact, self._made)
+
+    def show(self, fraction: float) -> None:
+        """Sets how much is done, from 0 to 1."""
+        if _run_ids()[1] is not None:
+            reports().submit(lambda: self._update(fraction), key=self)
+
+    def _made(self, answer: Any) -> None:
+        self._id = answer["id"]
+
+    def _update(self, fraction: float) -> None:
+        if self._id:
+            api().call("PATCH", f"/artifacts/{self._id}", {"data": 100 * min(max(fraction, 0), 1)})
+
+
+def _submit(artifact: Any, then: Callable[[Any], None] = lambda _answer: None) -> None:
+    task_run, flow_run = _run_ids()
+    if flow_run is None:
+        return
+    body = {
+        "type": artifact.type,
+        "key": artifact.key,
+        "description": artifact.description,
+        "task_run_id": task_run and str(task_run),
+        "flow_run_id": str(flow_run),
+        "data": artifact.format(_sync=True),
+    }
+    reports().submit(lambda: then(api().call("POST", "/artifacts/", body)))
+
+
+def _run_ids() -> tuple[Any, Any]:
+    """The task run and the flow run that this thread is in, or None."""
+    from prefect.utilities.context import get_task_and_flow_run_ids
+
+    task_run, flow_run = get_task_and_flow_run_ids()
+    return task_run, flow_run
