@@ -215,6 +215,14 @@ class ModelConfig(Config):
 # --- datasets -----------------------------------------------------------------
 
 
+class HubDocuments(Config):
+    """PDF documents beside the parquet files: the column `image` names one for each row."""
+
+    files: str = Field(description="glob pattern of the PDF files in the repository")
+    dpi: int = Field(144, ge=18, le=600, description="resolution of the pages, dots an inch")
+    most_pages: int = Field(1000, ge=1, description="a PDF of more pages is a bad image")
+
+
 class HubDataset(Config):
     """Parquet files on the Hugging Face hub, pinned to a revision."""
 
@@ -233,6 +241,9 @@ class HubDataset(Config):
         (), description="columns of one option each, in order (choice_A, choice_B, …)"
     )
     optional_images: bool = Field(False, description="rows without an image are asked too")
+    documents: HubDocuments | None = Field(
+        None, description="the images are the pages of PDF documents"
+    )
     where: dict[str, str | int] = Field(
         default_factory=dict, description="keep rows whose column has this value"
     )

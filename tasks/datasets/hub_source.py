@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,21 +18,25 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, HubDataset
 from pixtrack.tasks.datasets.alignment import align
-from pixtrack.tasks.datasets.annotations import file_sha256
 from pixtrack.tasks.datasets.fields import FIELDS, required_fields, to_row
-from pixtrack.tasks.datasets.hub import DatasetRepo, cached_files, offline
-from pixtrack.tasks.datasets.manifest import folder
+from pixtrack.tasks.datasets.hub_documents import HubDocuments
+from pixtrack.tasks.datasets.hub_files import open_files
+from pixtrack.tasks.datasets.parquet_rows import batch_rows, images_of, records_of
 from pixtrack.tasks.datasets.pinned import Unavailable, annotation_file, annotation_rows
-from pixtrack.tasks.datasets.rows import Batch, BytesCallback, RawRow
-from pixtrack.tasks.datasets.shards import HubShards, LocalShards, Shards
+from pixtrack.tasks.datasets.rows import Batch, BytesCallback, RawImage, RawRow
+from pixtrack.tasks.images import BadImage
 from pixtrack.tasks.records import Sample
 
 log = logging.getLogger(__name__)
 
-BATCH_BYTES = 8 * 2**20
-"""Images handed on at once. The peak is the page that they come from, twice (compressed and not):
-a row group of 100 MB of images, as DocVQA has them, prepares in 430 MB in all."""
-BATCH_ROWS = 64
+
+class _Kept(NamedTuple):
+    """A row of a parquet file that belongs to the dataset."""
+
+    record: Mapping[str, Any]
+    error: str
+    where: str
+    """Its file and number, for messages."""
 
 
 class HubSource:
@@ -53,28 +58,8 @@ class HubSource:
             "requested_revision": source.revision,
         }
         self._rows = self._annotation_rows(config, source, home)
-        if offline():
-            commit, cached = cached_files(source.repo, source.revision, source.files)
-            described = [
-                {"path": name, "size": path.stat().st_size, "sha256": file_sha256(path)}
-                for name, path in cached.items()
-            ]
-            self._shards: Shards = LocalShards(list(cached.values()))
-        else:
-            repo = DatasetRepo(source.repo)
-            commit = repo.resolve(source.revision)
-            if commit != source.revision:
-                log.warning(
-                    "dataset %s: revision %r stands for %s now: put that into source.revision",
-                    config.name,
-                    source.revision,
-                    commit,
-                )
-            files = repo.list(source.files)
-            described = [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in files]
-            shards = folder(home, config.name) / ".work" / "shards"
-            self._shards = HubShards(repo, files, shards, on_bytes)
-        self.identity.update(revision=commit, files=described)
+        self._files = open_files(config, source, home, on_bytes)
+        self.identity.update(revision=self._files.commit, files=self._files.described)
 
     def _annotation_rows(
         self, config: DatasetConfig, source: HubDataset, home: Home
@@ -107,7 +92,7 @@ class HubSource:
             name = self.identity["files"][number]["path"]
             try:
                 with pq.ParquetFile(
-                    self._shards.open(number), buffer_size=1 << 20, pre_buffer=False
+                    self._files.shards.open(number), buffer_size=1 << 20, pre_buffer=False
                 ) as file:
                     for rows, row in self._read(file, name, skip, next_index):
                         next_index += len(rows)
@@ -117,7 +102,7 @@ class HubSource:
                     f"{self._source.repo}: {name}: not readable parquet ({_line(error)})"
                 ) from None
             yield Batch((), {"file": number + 1, "row": 0, "next": next_index})
-            self._shards.done(number)
+            self._files.shards.done(number)
 
     def finish(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], dict[str, int]]:
         """The samples in the order of the annotation file, where there is one."""
@@ -141,30 +126,17 @@ class HubSource:
 
     def close(self) -> None:
         """Stops fetching."""
-        self._shards.close()
+        self._files.close()
 
     def _read(
         self, file: pq.ParquetFile, name: str, skip: int, next_index: int
     ) -> Iterator[tuple[tuple[RawRow, ...], int]]:
         """Rows behind the first `skip` of the file, with the number of rows read so far."""
-        columns = self._source.columns
-        known = file.schema_arrow.names
+        self._check_known(file.schema_arrow.names, name)
         source = self._source
-        named = [
-            *columns.items(),
-            *(("image_columns", column) for column in source.image_columns),
-            *(("option_columns", column) for column in source.option_columns),
-        ]
-        for key, column in [*named, *((f"where {c}", c) for c in self._source.where)]:
-            if column not in known:
-                place = _place_of(key, columns)
-                raise UserError(
-                    f"{self._source.repo} at {self.identity['revision'][:12]}: {name}: no column"
-                    f" {column!r} ({place} of dataset {self._config.name}); it has"
-                    f" {', '.join(known)}"
-                )
-        shown = [*filter(None, [columns.get("image", "")]), *self._source.image_columns]
-        text = sorted({*columns.values(), *source.option_columns, *source.where} - {*shown})
+        documents = self._files.documents
+        shown = [] if documents is not None else self._image_columns()
+        columns = {*source.columns.values(), *source.option_columns, *source.where}
         wanted = self._wanted()
         begin = 0
         for group in range(file.num_row_groups):
@@ -172,36 +144,86 @@ class HubSource:
             first, begin = begin, begin + count
             if begin <= skip:
                 continue
-            records = _records(file.read_row_group(group, columns=text))
-            kept = [
-                first + i >= skip and self._keeps(record, error, wanted)
-                for i, (record, error) in enumerate(records)
-            ]
-            if not any(kept):
+            records = records_of(file.read_row_group(group, columns=sorted(columns - {*shown})))
+            kept = {
+                row: _Kept(record, error, f"{name} row {first + row}")
+                for row, (record, error) in enumerate(records)
+                if first + row >= skip and self._keeps(record, error, wanted)
+            }
+            if not kept:
                 continue
-            row = 0
-            for images in file.iter_batches(
-                batch_size=_batch_rows(file, group, shown),
-                row_groups=[group],
-                columns=shown,
-                use_threads=False,
-            ):
-                columns_here, rows = [images.column(one) for one in shown], []
-                for i in range(images.num_rows):
-                    if kept[row]:
-                        record, error = records[row]
-                        where = f"{name} row {first + row}"
-                        rows.append(
-                            self._row(
-                                next_index, record, error, [c[i] for c in columns_here], where
-                            )
-                        )
-                        next_index += 1
-                    row += 1
-                if rows:
-                    yield tuple(rows), first + row
-                    del rows, columns_here, images
+            batches = (
+                self._with_images(file, group, kept, next_index)
+                if documents is None
+                else self._with_pages(documents, kept, next_index)
+            )
+            for rows, row in batches:
+                next_index += len(rows)
+                yield rows, first + row
             pa.default_memory_pool().release_unused()
+
+    def _with_images(
+        self, file: pq.ParquetFile, group: int, kept: Mapping[int, _Kept], next_index: int
+    ) -> Iterator[tuple[tuple[RawRow, ...], int]]:
+        """The kept rows of a row group with the images of its cells, and the rows read so far."""
+        shown = self._image_columns()
+        row = 0
+        for images in file.iter_batches(
+            batch_size=batch_rows(file, group, shown),
+            row_groups=[group],
+            columns=shown,
+            use_threads=False,
+        ):
+            columns, rows = [images.column(one) for one in shown], []
+            for i in range(images.num_rows):
+                if row in kept:
+                    rows.append(self._row(next_index, kept[row], [cell[i] for cell in columns]))
+                    next_index += 1
+                row += 1
+            if rows:
+                yield tuple(rows), row
+                del rows, columns, images
+
+    def _with_pages(
+        self, documents: HubDocuments[Any], kept: Mapping[int, _Kept], next_index: int
+    ) -> Iterator[tuple[tuple[RawRow, ...], int]]:
+        """The kept rows of a row group with the pages of the documents that they name."""
+        column = self._source.columns["image"]
+        documents.expect([one.record.get(column) for one in kept.values()])
+        for number, (row, one) in enumerate(kept.items()):
+            document, error = one.record.get(column), one.error
+            pages: list[Path] = []
+            try:
+                pages = documents.pages_of(document) if not error else []
+            except BadImage as problem:
+                error = f"{one.where}: document {str(document)[:200]!r}: {problem}"
+            names = [f"{document} page {page + 1}" for page in range(len(pages))]
+            yield (
+                (self._to_row(next_index + number, one.record, pages, names, error),),
+                row + 1,
+            )
+
+    def _image_columns(self) -> list[str]:
+        first = self._source.columns.get("image", "")
+        return [*filter(None, [first]), *self._source.image_columns]
+
+    def _check_known(self, known: Sequence[str], name: str) -> None:
+        """Raises UserError for a configured column that the file lacks."""
+        source = self._source
+        named = [
+            *source.columns.items(),
+            *(("image_columns", column) for column in source.image_columns),
+            *(("option_columns", column) for column in source.option_columns),
+            *((f"where {column}", column) for column in source.where),
+        ]
+        for key, column in named:
+            if column not in known:
+                place = _place_of(key, source.columns)
+                raise UserError(
+                    f"{source.repo} at {self.identity['revision'][:12]}: {name}: no column"
+                    f" {column!r} ({place} of dataset {self._config.name}); it has"
+                    f" {', '.join(known)}"
+                )
 
     def _wanted(self) -> set[str] | None:
         if not self._source.select_by_annotations:
@@ -215,13 +237,20 @@ class HubSource:
             return False
         return wanted is None or str(record[self._source.columns["question_id"]]) in wanted
 
-    def _row(
+    def _row(self, index: int, one: _Kept, cells: Sequence[pa.Scalar]) -> RawRow:
+        images, names, problem = images_of(cells, one.where)
+        error = one.error or problem
+        if not images and not self._source.optional_images:
+            error = error or f"{one.where}: there is no image"
+        return self._to_row(index, one.record, images, names, error)
+
+    def _to_row(
         self,
         index: int,
         record: Mapping[str, Any],
+        images: Sequence[RawImage],
+        names: Sequence[str],
         error: str,
-        cells: Sequence[pa.Scalar],
-        where: str,
     ) -> RawRow:
         values = {
             field: record.get(column)
@@ -230,21 +259,6 @@ class HubSource:
         }
         if self._source.option_columns:
             values["options"] = [record.get(column) for column in self._source.option_columns]
-        images, names = [], []
-        for cell in cells:
-            for data in _listed(cell.as_py()):
-                name = where
-                if isinstance(data, Mapping):  # the datasets library's Image feature
-                    name = f"{data.get('path') or 'image'} ({where})"
-                    data = data.get("bytes")
-                if isinstance(data, bytes):
-                    images.append(data)
-                    names.append(name)
-                elif data is not None:
-                    found = type(data).__name__
-                    error = error or f"{where}: the image is {found}, not bytes"
-        if not images and not self._source.optional_images:
-            error = error or f"{where}: there is no image"
         return to_row(self._config.row_format, index, values, images, names, error)
 
 
@@ -252,35 +266,6 @@ def _place_of(key: str, columns: Mapping[str, str]) -> str:
     if key in columns:
         return f"source.columns.{key}"
     return "source.where" if key.startswith("where ") else f"source.{key}"
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _records(table: pa.Table) -> list[tuple[dict[str, Any], str]]:
-    """Each row with its error; strings that are not UTF-8 spoil their own row only."""
-    try:
-        return [(record, "") for record in table.to_pylist()]
-    except UnicodeDecodeError:
-        found: list[tuple[dict[str, Any], str]] = []
-        for number in range(table.num_rows):
-            try:
-                found.append((table.slice(number, 1).to_pylist()[0], ""))
-            except UnicodeDecodeError as error:
-                found.append(({}, f"not valid UTF-8 ({error.reason})"))
-        return found
-
-
-def _batch_rows(file: pq.ParquetFile, group: int, shown: Sequence[str]) -> int:
-    """How many rows of that group fit into a batch, by the mean size of their images."""
-    meta = file.metadata.row_group(group)
-    size = sum(
-        meta.column(i).total_uncompressed_size
-        for i in range(meta.num_columns)
-        if meta.column(i).path_in_schema.partition(".")[0] in shown
-    )
-    return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(1, size / max(1, meta.num_rows)))))
 
 
 def _check_columns(config: DatasetConfig, source: HubDataset) -> None:

@@ -7,10 +7,12 @@ options and out of order, an image that no text mentions, golds as positions, no
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+from PIL import Image
 
 from pixtrack.configs.loading import load_dataset
 from pixtrack.configs.schema import DatasetConfig, HubDataset
@@ -92,6 +94,19 @@ def cell(number: int) -> dict[str, Any]:
     return {"bytes": png(number), "path": f"{number}.png"}
 
 
+def pdf(number: int, pages: int) -> bytes:
+    """A document of small pages; each has its own colour (`page_colour`)."""
+    drawn = [Image.new("RGB", (16, 20), page_colour(number, page)) for page in range(pages)]
+    buffer = io.BytesIO()
+    drawn[0].save(buffer, "PDF", resolution=72, save_all=True, append_images=drawn[1:])
+    return buffer.getvalue()
+
+
+def page_colour(number: int, page: int) -> tuple[int, int, int]:
+    """Of the 0-based page of that document of `pdf`."""
+    return (40 * (number + 1) % 256, 30 * page % 256, 90)
+
+
 @dataclass
 class BenchmarkCopy:
     """A benchmark on a FakeHub: its configuration there, and the rows that were put there."""
@@ -108,11 +123,18 @@ class BenchmarkCopy:
 
 
 def put_benchmark(
-    hub: FakeHub, name: str, count: int = 6, *, rows: list[dict[str, Any]] | None = None
+    hub: FakeHub,
+    name: str,
+    count: int = 6,
+    *,
+    rows: list[dict[str, Any]] | None = None,
+    documents: dict[str, bytes | None] | None = None,
 ) -> BenchmarkCopy:
     """Puts `count` rows (or `rows`) of a benchmark on the hub, in two shards of small row groups.
 
-    Its other splits lie beside them, empty, and are not to be read.
+    Its other splits lie beside them, empty, and are not to be read. Where rows name documents, these
+    have two pages, and three, and so on; `documents` stand in the place of those with their names
+    (None: the hub has none of that name).
     """
     config = load_dataset(name)
     source = config.source
@@ -124,6 +146,13 @@ def put_benchmark(
     for shard, part in enumerate((mine[:half], mine[half:])):
         files[pattern.replace("*", f"{shard:05d}-of-00002")] = parquet(part, SCHEMAS[name], 2)
     files[f"other/{pattern.replace('*', '00000-of-00001')}"] = b""
+    if source.documents is not None:
+        named = dict.fromkeys(row["doc_id"] for row in mine if row["doc_id"])
+        made: dict[str, bytes | None] = {"unused.pdf": b"x"}
+        made |= {document: pdf(number, number + 2) for number, document in enumerate(named)}
+        for document, data in (made | (documents or {})).items():
+            if data is not None:
+                files[source.documents.files.replace("*.pdf", document)] = data
     commit = hub.add("dataset", source.repo, files)
     source = source.model_copy(update={"revision": commit})
     return BenchmarkCopy(

@@ -30,7 +30,7 @@ class HubKind:
         """The whole source."""
         described = config.source.model_dump(mode="json")
         # Not to prepare again what is unchanged.
-        for added in ("image_columns", "option_columns", "optional_images"):
+        for added in ("image_columns", "option_columns", "optional_images", "documents"):
             if not described[added]:
                 del described[added]
         return described
