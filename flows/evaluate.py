@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pixtrack.configs.loading import is_group
 from pixtrack.configs.paths import home as data_home
+from pixtrack.flows.logs import report_logs
 from pixtrack.flows.steps import CellOutcome, run_cells
 from pixtrack.tasks.cells import resolve_cells, resolve_model
 
@@ -48,6 +49,7 @@ def evaluate(
     Returns the run's summary; of a group, what `group_outcome` says. Ends as failed where too many
     samples failed, or a dataset of the group could not be asked.
     """
+    report_logs()
     config, _reason = resolve_model(model, engine)
     cells = resolve_cells(dataset, config, prompt, limit)
     directory = Path(model_dir) if model_dir else None

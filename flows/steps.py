@@ -40,7 +40,7 @@ from pixtrack.tasks.timings import note, timed
 from pixtrack.tasks.tracking import TrackingUnavailable, begin, check_store, end
 from pixtrack.tasks.tracking.task import log_to_mlflow
 
-logger = logging.getLogger("pixtrack")
+logger = logging.getLogger(__name__)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.paths import home as data_home
 from pixtrack.configs.schema import StudyConfig
+from pixtrack.flows.logs import report_logs
 from pixtrack.flows.steps import CellOutcome, run_cells
 from pixtrack.tasks.cells import check_study
 from pixtrack.tasks.comparison.task import compare_runs
@@ -23,7 +24,7 @@ from pixtrack.tasks.prefecting import reports
 from pixtrack.tasks.runs.directory import RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import Cell
 
-logger = logging.getLogger("pixtrack")
+logger = logging.getLogger(__name__)
 
 
 @flow(name="study", flow_run_name="{path}")  # type: ignore[untyped-decorator]
@@ -35,6 +36,7 @@ def study(path: str = "sample_models") -> State[dict[str, Any]]:
 
     Returns the cells with their headline scores, and the folder of the comparison.
     """
+    report_logs()
     config, asked = check_study(path)
     home = data_home()
     outcomes: list[CellOutcome] = []

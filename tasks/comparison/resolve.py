@@ -13,7 +13,7 @@ from pixtrack.configs.loading import load_dataset
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 FORMS = "a run's name or id (its beginning will do), model@dataset[@prompt], latest, or a path"
 _MIN_ID_PREFIX = 6
@@ -50,7 +50,7 @@ def stored_runs(home: Home, dataset: str | None = None) -> list[StoredRun]:
         try:
             record = directory.read_record()
         except UserError as error:
-            log.warning("left out: %s", error)
+            logger.warning("left out: %s", error)
             continue
         if record is not None:
             found.append(StoredRun(directory, record))

@@ -23,7 +23,7 @@ from pixtrack.tasks.scoring.uncertainty import interval_of_codes
 
 C = TypeVar("C", DatasetConfig, ModelConfig)
 
-logger = logging.getLogger("pixtrack")
+logger = logging.getLogger(__name__)
 
 
 def run_row(

@@ -41,7 +41,7 @@ from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.images import BadImage
 from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the rows done and the rows expected (0: unknown)."""
@@ -125,7 +125,7 @@ def _lock(home: Home, name: str) -> AbstractContextManager[object]:
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        log.warning("another process is preparing %s: waiting for it", name)
+        logger.warning("another process is preparing %s: waiting for it", name)
         return lock.acquire()
 
 

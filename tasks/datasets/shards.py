@@ -17,7 +17,7 @@ from pixtrack.tasks.datasets.hub import DatasetRepo, cached_file
 from pixtrack.tasks.datasets.rows import BytesCallback
 from pixtrack.tasks.transfer import RemoteFile, human
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Shards(Protocol):
@@ -107,7 +107,7 @@ class HubShards:
             if file.sha256 and file_sha256(path) == file.sha256:
                 return path
             path.unlink()
-        log.info("fetching %s of %s (%s)", file.path, self._repo.name, human(file.size))
+        logger.info("fetching %s of %s (%s)", file.path, self._repo.name, human(file.size))
         require_space(self._folder, [file])
 
         def progress(done: int, total: int) -> None:

@@ -32,7 +32,7 @@ def choose_model(
     if models is None:
         models, broken = load_all(ModelConfig)
         for error in broken:
-            logging.getLogger("pixtrack").warning("%s: left out of the choice of a model", error)
+            logging.getLogger(__name__).warning("%s: left out of the choice of a model", error)
     candidates = sorted(
         (
             m

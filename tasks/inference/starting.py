@@ -21,7 +21,7 @@ from pixtrack.tasks.inference.host.session import EngineSession
 from pixtrack.tasks.runs.protocol import EngineSpec
 from pixtrack.tasks.timings import timed
 
-logger = logging.getLogger("pixtrack")
+logger = logging.getLogger(__name__)
 
 _early: dict[str, EngineSession] = {}
 """Engines that were started before the flow, by model directory."""

@@ -20,7 +20,7 @@ from pixtrack.tasks.tracking.content import RUN_TAG, RunContent, params, tags
 from pixtrack.tasks.tracking.lengths import short_name, short_text
 from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, write_tracked
 
-log = logging.getLogger("pixtrack.tracking")
+logger = logging.getLogger(__name__)
 
 RunStatus = Literal["running", "completed", "failed", "cancelled", "FINISHED", "FAILED", "KILLED"]
 """A record's words, or MLflow's."""
@@ -53,7 +53,7 @@ def begin(run: RunDirectory) -> str | None:
     try:
         run_id = _begin(run, uri)
     except TrackingUnavailable as error:
-        log.warning("%s; the run goes on, and `pixtrack sync` logs it later", error)
+        logger.warning("%s; the run goes on, and `pixtrack sync` logs it later", error)
         run_id = None
     system.start(run, run_id, uri)
     return run_id
@@ -94,7 +94,7 @@ def end(run: RunDirectory, status: RunStatus) -> None:
         with reported(uri, "was not told that the run ended"):
             client(uri).set_terminated(tracked.run_id, mlflow_status(status))
     except TrackingUnavailable as error:
-        log.warning("%s", error)
+        logger.warning("%s", error)
 
 
 def mlflow_status(status: str) -> str:
@@ -191,6 +191,6 @@ def reap(uri: str, experiment: str | None = None, but: str = "") -> int:
         tag = one.data.tags.get(OWNER_TAG, "")
         if one.info.run_id != but and tag and owner_is_dead(tag):
             mlflow.set_terminated(one.info.run_id, "KILLED")
-            log.info("MLflow run %s was left running by a dead process: KILLED", one.info.run_id)
+            logger.info("MLflow run %s was left running by a dead process: KILLED", one.info.run_id)
             reaped += 1
     return reaped

@@ -55,7 +55,7 @@ def follow_the_move(database: Path) -> None:
                             (f"{root.as_uri()}/", len(old) + 1, len(old), old),
                         )
     for old in former:
-        logging.getLogger("pixtrack").info("MLflow's artifacts of %s are read from %s", old, root)
+        logging.getLogger(__name__).info("MLflow's artifacts of %s are read from %s", old, root)
 
 
 def _former_roots(store: sqlite3.Connection, root: Path) -> list[str]:

@@ -18,7 +18,7 @@ from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking.connection import client
 from pixtrack.tasks.tracking.settings import settings
 
-log = logging.getLogger("pixtrack.tracking")
+logger = logging.getLogger(__name__)
 
 UNTIL_TAG = "mlflow.pixtrack.system_metrics_until"
 """Unix milliseconds of the last sample that MLflow has."""
@@ -59,7 +59,7 @@ class _Sampler(threading.Thread):
         try:
             send(self._run, run_id, self._uri)
         except Exception:  # a server away: log_run sends the rest, or sync does
-            log.debug("system metrics not sent", exc_info=True)
+            logger.debug("system metrics not sent", exc_info=True)
 
     def stop(self) -> None:
         self._halt.set()
@@ -95,7 +95,7 @@ def _monitors() -> list[Any]:
             found.append(kind())
             break
         except Exception as error:
-            log.debug("no %s: %s", kind.__name__, error)
+            logger.debug("no %s: %s", kind.__name__, error)
     return found
 
 
@@ -107,7 +107,7 @@ def _sample(monitors: list[Any]) -> dict[str, float]:
             values |= {f"system/{key}": value for key, value in monitor.aggregate_metrics().items()}
             monitor.clear_metrics()
         except Exception:
-            log.debug("a reading failed", exc_info=True)
+            logger.debug("a reading failed", exc_info=True)
     return values
 
 

@@ -1,0 +1,116 @@
+"""Warnings of the steps reach people: on stderr of a real command, and in Prefect's logs, once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from pixtrack.configs.loading import load_model
+from pixtrack.flows.logs import report_logs
+from pixtrack.tasks.download.generated import write_random_pixtral
+from pixtrack.tasks.download.known_files import MANIFEST
+from pixtrack.tasks.servers.launcher import Server, free_port, running
+from tests.doubles.hub import FakeHub
+
+
+@pytest.fixture
+def prefect(tmp_path: Path) -> Iterator[str]:
+    """A real Prefect server that outlives the commands; its API's address."""
+    port = free_port(0)
+    command = (sys.executable, "-m", "prefect", "server", "start", "--no-ui")
+    command += ("--host", "127.0.0.1", "--port", str(port))
+    hidden = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE")
+    settings = {key: value for key, value in os.environ.items() if key not in hidden}
+    settings |= {
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    api = f"http://127.0.0.1:{port}/api"
+    with running(Server("Prefect", command, settings, f"{api}/health", tmp_path / "server.log")):
+        yield api
+
+
+def model_on_hub(hub: FakeHub, folder: Path) -> None:
+    """A configuration `unpinned`: the small random Pixtral, from the hub's branch main."""
+    files = folder / "files"
+    files.mkdir()
+    write_random_pixtral(files)
+    hub.add("model", "org/unpinned", {file.name: file for file in files.iterdir()})
+    config = load_model("pixtral-random").model_dump(mode="json", exclude={"name", "given"})
+    config["source"] = {"kind": "hub", "repo": "org/unpinned", "revision": "main"}
+    (folder / "models").mkdir()
+    (folder / "models" / "unpinned.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.mark.engine
+@pytest.mark.server
+@pytest.mark.slow
+def test_warnings_of_the_steps_are_on_stderr_and_in_prefects_logs_once(
+    tmp_path: Path, prefect: str
+) -> None:
+    with FakeHub() as hub:
+        model_on_hub(hub, tmp_path)
+        environment = {
+            **{key: value for key, value in os.environ.items() if "PREFECT" not in key},
+            "PIXTRACK_HOME": str(tmp_path / "home"),
+            "PIXTRACK_CONFIGS": str(tmp_path),
+            "PREFECT_API_URL": prefect,
+            "HF_ENDPOINT": hub.url,
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+        }
+        command = [sys.executable, "-m", "pixtrack", "eval", "-m", "unpinned", "-n", "2"]
+        for offline, warning in (("0", "'main' is not pinned"), ("1", "complete but not verified")):
+            done = subprocess.run(
+                command,
+                env={**environment, "HF_HUB_OFFLINE": offline},
+                capture_output=True,
+                text=True,
+                timeout=280,
+            )
+            assert done.returncode == 0, done.stderr[-3000:]
+            assert done.stderr.count(warning) == 1, done.stderr
+            logged = httpx.post(f"{prefect}/logs/filter", json={}).json()
+            assert sum(warning in line["message"] for line in logged) == 1
+            # As where the files were put there by hand: nobody knows what they should be.
+            (tmp_path / "home" / "models" / "unpinned" / MANIFEST).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """Our logger as it is in a process that nobody has set up."""
+    logger = logging.getLogger("pixtrack")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.setattr(logger, "level", logging.NOTSET)
+    return logger
+
+
+def test_a_workers_process_reports_too_and_nothing_twice(ours: logging.Logger) -> None:
+    report_logs()
+    kinds = [type(handler).__name__ for handler in ours.handlers]
+    report_logs()
+    assert sorted(kinds) == ["APILogHandler", "StreamHandler"]
+    assert [type(handler).__name__ for handler in ours.handlers] == kinds
+    assert not ours.propagate and ours.level == logging.INFO
+
+
+def test_every_module_logs_below_our_logger() -> None:
+    """`logging.getLogger(__name__)` does, now that there is one package."""
+    root = Path(__file__).resolve().parents[2]
+    elsewhere: list[Any] = []
+    for folder in ("flows", "tasks", "configs"):
+        for file in (root / folder).rglob("*.py"):
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+                named = "getLogger(" in line and "setLevel" not in line
+                if named and "getLogger(__name__)" not in line and '"pixtrack' not in line:
+                    elsewhere.append((file.name, number, line.strip()))
+    assert elsewhere == []
