@@ -77,11 +77,24 @@ def align(runs: Sequence[LoadedRun]) -> Aligned:
             )
     names = [run.record.name for run in runs]
     return Aligned(
-        questions=first[list(QUESTION_COLUMNS)],
+        questions=first[list(QUESTION_COLUMNS)].assign(
+            images=_lists(
+                first, "images", [[path] if path else [] for path in first["image_path"]]
+            ),
+            options=_lists(first, "options", [[] for _ in range(len(first))]),
+        ),
         images=clusters_of(first),
         runs=dict(zip(names, tables, strict=True)),
         notes=tuple(notes),
     )
+
+
+def _lists(table: pd.DataFrame, column: str, before: list[list[str]]) -> pd.Series:
+    """A column of lists; `before` for a table from before there was such a column."""
+    if column not in table.columns:
+        return pd.Series(before, index=table.index, dtype=object)
+    cells = [[] if cell is None else [str(one) for one in cell] for cell in table[column]]
+    return pd.Series(cells, index=table.index, dtype=object)
 
 
 def failed_rows(table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -94,12 +107,13 @@ def effective_scores(aligned: Aligned, columns: dict[str, str], policy: FailedPo
     """Each run's scores in [0, 1] by run name, `columns` being its metric; NaN: does not count.
 
     `drop` leaves failed questions out; `zero` scores them 0, except where another run shows that
-    the metric leaves the question out by itself.
+    the metric leaves the question out by itself, and where there is no gold.
     """
+    without_gold = np.array([len(golds) == 0 for golds in aligned.questions["answers"]])
     raw = {name: t[columns[name]].to_numpy(dtype=float) for name, t in aligned.runs.items()}
     failed = {name: failed_rows(table) for name, table in aligned.runs.items()}
     left_out = np.any([np.isnan(raw[name]) & ~failed[name] for name in raw], axis=0)
-    zero = np.where(left_out | (policy == "drop"), np.nan, 0.0)
+    zero = np.where(left_out | without_gold | (policy == "drop"), np.nan, 0.0)
     return {name: np.where(failed[name], zero, raw[name]) for name in raw}
 
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pixtrack.tasks.comparison.load import LoadedRun
-from pixtrack.tasks.comparison.verdict import listed
+from pixtrack.tasks.comparison.verdict import listed, plural
+from pixtrack.tasks.tracking.pages import pages_text
 
 MANY_CUT_OFF = 0.05
 """Share of answers cut off at the output limit from which a reader is warned."""
 
 
-FEW_IMAGES = 20
-"""Below so many images the interval's promise weakens: 92 to 93 of 100 in simulation."""
+FEW_CLUSTERS = 20
+"""Below so many images or documents the interval's promise weakens: 92 to 93 of 100 in simulation."""
 
 
-def few_images(images: int) -> tuple[str, ...]:
-    """A caution on how little so few images can say."""
-    if images >= FEW_IMAGES:
+def few_clusters(clusters: int, cluster: str) -> tuple[str, ...]:
+    """A caution on how little so few images, or whatever `cluster` calls them, can say."""
+    if clusters >= FEW_CLUSTERS:
         return ()
     return (
-        f"only {images} image{'s' if images != 1 else ''}: the 95% intervals are somewhat too "
+        f"only {clusters} {plural(cluster) if clusters != 1 else cluster}: the 95% intervals are somewhat too "
         "narrow, and only large differences can show.",
     )
 
@@ -45,5 +46,7 @@ def _of(run: LoadedRun) -> Iterator[str]:
             f"{summary.truncated:,} of {summary.answered:,} answers were cut off at the output "
             "limit; the score may say more of the limit than of the model."
         )
+    if record.pages.get("questions"):
+        yield pages_text(record.pages) + "."
     if record.imported_from:
         yield f"imported from {record.imported_from}; its speed is unknown."

@@ -19,7 +19,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.tasks.comparison import statistics
 from pixtrack.tasks.comparison.align import Aligned, Scores, align, effective_scores, failed_rows
 from pixtrack.tasks.comparison.baseline import Baseline, baselines
-from pixtrack.tasks.comparison.cautions import cautions, few_images
+from pixtrack.tasks.comparison.cautions import cautions, few_clusters
 from pixtrack.tasks.comparison.compatibility import (
     check_allowed,
     check_metric,
@@ -38,6 +38,7 @@ from pixtrack.tasks.comparison.result import (
     Questions,
 )
 from pixtrack.tasks.comparison.standings import (
+    dataset_config,
     dataset_title,
     metric_title,
     published_scores,
@@ -126,8 +127,12 @@ class _Pair:
         texts = [draft.aligned.runs[name]["prediction"].fillna("").astype(str) for name in names]
         alike = [" ".join(a.casefold().split()) == " ".join(b.casefold().split())
                  for a, b in zip(*texts, strict=True)]  # fmt: skip
-        self.same_prediction = float(np.mean(np.array(alike)[known])) if known.any() else None
         failed = [failed_rows(draft.aligned.runs[name]) for name in names]
+        answered = ~failed[0] & ~failed[1]
+        self.answered = int(answered.sum())
+        self.scored = draft.scored
+        compared = known if self.scored else answered
+        self.same_prediction = float(np.mean(np.array(alike)[compared])) if compared.any() else None
         self.other_policy: float | None = None
         if np.any(failed[0] | failed[1]):
             other = draft.other_policy_scores
@@ -160,6 +165,9 @@ class _Draft:
         other: FailedPolicy = "zero" if failed == "drop" else "drop"
         self.scores: Scores = effective_scores(self.aligned, self.columns, failed)
         self.other_policy_scores: Scores = effective_scores(self.aligned, self.columns, other)
+        self.scored = any(len(golds) for golds in self.aligned.questions["answers"])
+        config = dataset_config(self.dataset, runs)
+        self.cluster = config.cluster if config else "image"
         self.keys = keys
         self.pairs = [
             _Pair(run, self.against[run.record.name], self)
@@ -196,6 +204,7 @@ class _Draft:
             baseline=self.keys[self.baseline.record.name],
             questions=len(self.aligned.questions),
             images=self.aligned.n_images,
+            cluster=self.cluster,
             runs=tuple(rows),
             differences=tuple(
                 self._difference(pair, p, family, labels)
@@ -205,7 +214,7 @@ class _Draft:
             published=published_scores(self.dataset, self.runs),
             notes=(
                 *self.notes,
-                *few_images(self.aligned.n_images),
+                *few_clusters(self.aligned.n_images, self.cluster),
                 *cautions(self.runs, labels),
             ),
         )
@@ -244,12 +253,14 @@ class _Draft:
             agreement=agreement.agreement,
             kappa=agreement.kappa,
             same_prediction=pair.same_prediction,
+            answered=pair.answered,
             differs=differences_between(pair.run, pair.against),
-            outcome=outcome_of(points, p_corrected, counts.wins + counts.losses),
+            outcome=outcome_of(points, p_corrected, counts.wins + counts.losses, pair.scored),
             sentence="",
         )
         names = labels[pair.run.record.name], labels[pair.against.record.name]
-        return draft.model_copy(update={"sentence": sentence(draft, *names, self.dataset, family)})
+        words = sentence(draft, *names, self.dataset, family, self.cluster)
+        return draft.model_copy(update={"sentence": words})
 
     def questions(self) -> Questions:
         """The common questions with every run's answers and the compared score."""

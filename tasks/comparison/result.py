@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from pixtrack.tasks.runs.directory import Interval
 
 FailedPolicy = Literal["drop", "zero"]
-Outcome = Literal["better", "worse", "not shown", "identical", "not comparable"]
+Outcome = Literal["better", "worse", "not shown", "identical", "not comparable", "not scored"]
 
 
 class _Result(BaseModel):
@@ -116,7 +116,10 @@ class Difference(_Result):
     agreement: float | None
     kappa: float | None
     same_prediction: float | None
-    """Share of questions that both answered with the same text, case and space apart."""
+    """Share of the compared questions that both answered with the same text, case and space apart;
+    where no gold is published, of the questions that both answered."""
+    answered: int = 0
+    """Questions that both answered."""
     differs: tuple[str, ...]
     """What differs between the two runs' identities, beside the model."""
     outcome: Outcome
@@ -163,6 +166,9 @@ class DatasetComparison(_Result):
     questions: int
     """Common to all runs."""
     images: int
+    """Clusters, images or whatever `cluster` calls them: the errors are clustered by them."""
+    cluster: str = "image"
+    """What makes questions dependent, as the dataset's file calls it: image, document, …"""
     runs: tuple[RunRow, ...]
     """Best first."""
     differences: tuple[Difference, ...]
@@ -181,7 +187,8 @@ class Questions:
     """The common questions of one dataset with every run's answers, row by row."""
 
     table: pd.DataFrame
-    """index, image, image_path, width, height, question, answers, question_type, answer_type."""
+    """index, image, image_path, images (paths of all), width, height, question, options, answers,
+    question_type, answer_type."""
     answers: dict[str, pd.DataFrame]
     """Run key to output, prediction, finish_reason, error, score (NaN: none)."""
 

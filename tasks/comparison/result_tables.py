@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pixtrack.tasks.comparison.result import Comparison, DatasetComparison, Difference, RunRow
-from pixtrack.tasks.comparison.verdict import interval_words, p_words, signed
+from pixtrack.tasks.comparison.verdict import interval_words, p_words, scope_words, signed
 from pixtrack.tasks.csv_cells import safe_cell
 from pixtrack.tasks.runs.directory import Interval
 
@@ -25,6 +25,7 @@ OUTCOME_WORDS = {
     "not shown": "no difference shown",
     "identical": "identical",
     "not comparable": "not comparable",
+    "not scored": "not scored",
 }
 
 
@@ -65,10 +66,12 @@ def markdown(comparison: Comparison) -> str:
     parts = [f"# {comparison.title or 'Comparison'}", f"**{_escape(comparison.verdict)}**"]
     parts.append(headline_markdown(comparison))
     parts.append(
-        "Scores with their 95% intervals, clustered by image. Bold: highest, and better than the "
-        "next by the paired test."
-        if any(_best(dataset) for dataset in comparison.datasets)
-        else "Scores with their 95% intervals, clustered by image."
+        f"Scores with their 95% intervals, clustered by {clusters_words(comparison)}."
+        + (
+            " Bold: highest, and better than the next by the paired test."
+            if any(_best(dataset) for dataset in comparison.datasets)
+            else ""
+        )
     )
     for dataset in comparison.datasets:
         parts += _dataset_markdown(comparison, dataset)
@@ -83,13 +86,18 @@ def method(comparison: Comparison) -> str:
         if comparison.failed_policy == "drop"
         else "scored 0"
     )
-    n = comparison.comparisons
+    n, clusters = comparison.comparisons, clusters_words(comparison)
     return (
-        "Differences are paired on the same questions; intervals are clustered by image (CR1, "
+        f"Differences are paired on the same questions; intervals are clustered by {clusters} (CR1, "
         "t quantile) and not corrected; p-values are of a permutation test that flips signs by "
-        f"image, Holm-corrected over {n} comparison{'s' if n != 1 else ''}. A failed question is "
+        f"{clusters}, Holm-corrected over {n} comparison{'s' if n != 1 else ''}. A failed question is "
         f"{failed}. A cut-off answer counts as it was scored."
     )
+
+
+def clusters_words(comparison: Comparison) -> str:
+    """What errors are clustered by, over all datasets: `image`, or `image or document`."""
+    return " or ".join(dict.fromkeys(dataset.cluster for dataset in comparison.datasets))
 
 
 def leaderboard_rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -223,8 +231,8 @@ def _best(dataset: DatasetComparison) -> str:
 def _dataset_markdown(comparison: Comparison, dataset: DatasetComparison) -> list[str]:
     parts = [
         f"## {_escape(dataset.title)}",
-        f"`{dataset.dataset}`, {dataset.metric_title}, {dataset.questions:,} questions on "
-        f"{dataset.images:,} images.",
+        f"`{dataset.dataset}`, {dataset.metric_title}, "
+        f"{scope_words(dataset.questions, dataset.images, dataset.cluster)}.",
     ]
     if dataset.differences:
         parts.append("\n".join(f"- {_escape(pair.sentence)}" for pair in dataset.differences))
@@ -253,7 +261,7 @@ def _dataset_markdown(comparison: Comparison, dataset: DatasetComparison) -> lis
                 [
                     [
                         _escape(f"{dataset.row(p.run).label} − {dataset.row(p.against).label}"),
-                        difference_words(p),
+                        difference_words(p) if p.n else "–",
                         p_words(p.p_corrected).removeprefix("p ").removeprefix("= ")
                         if p.p_corrected is not None
                         else "–",

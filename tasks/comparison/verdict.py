@@ -26,10 +26,26 @@ def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
-def outcome_of(difference: float, p_corrected: float | None, losses_and_wins: int) -> Outcome:
-    """What the corrected test says."""
+def scope_words(questions: int, clusters: int, cluster: str) -> str:
+    """`60 questions on 20 images`, by the name that the dataset gives its clusters."""
+    if cluster == "question":
+        return f"{questions:,} questions"
+    return f"{questions:,} questions on {clusters:,} {plural(cluster)}"
+
+
+def plural(noun: str) -> str:
+    """`images` of `image`, `stories` of `story`."""
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return noun if noun.endswith("s") else f"{noun}s"
+
+
+def outcome_of(
+    difference: float, p_corrected: float | None, losses_and_wins: int, scored: bool = True
+) -> Outcome:
+    """What the corrected test says; `scored`: whether any common question has a score."""
     if p_corrected is None:
-        return "not comparable"
+        return "not comparable" if scored else "not scored"
     if losses_and_wins == 0:
         return "identical"
     if p_corrected <= ALPHA:
@@ -37,9 +53,26 @@ def outcome_of(difference: float, p_corrected: float | None, losses_and_wins: in
     return "not shown"
 
 
-def sentence(pair: Difference, run: str, against: str, dataset: str, comparisons: int) -> str:
-    """The verdict on one pair, run and opponent by label."""
-    scope = f"{pair.n:,} questions on {pair.images:,} images"
+def sentence(
+    pair: Difference,
+    run: str,
+    against: str,
+    dataset: str,
+    comparisons: int,
+    cluster: str = "image",
+) -> str:
+    """The verdict on one pair, run and opponent by label; `cluster` names what questions stand on."""
+    scope = scope_words(pair.n, pair.images, cluster)
+    if pair.outcome == "not scored":
+        same = (
+            f"{pair.same_prediction:.1%} of the {pair.answered:,} questions that both answered"
+            if pair.same_prediction is not None
+            else "none, as no question has an answer of both"
+        )
+        return (
+            f"{run} and {against} have no score on {dataset}, whose golds are not published; the "
+            f"same answer on {same}."
+        )
     if pair.outcome == "not comparable":
         return f"{run} and {against} have no scored question of {dataset} in common."
     if pair.outcome == "identical":
@@ -48,7 +81,9 @@ def sentence(pair: Difference, run: str, against: str, dataset: str, comparisons
     p = p_words(pair.p_corrected)
     p += f" after Holm for {comparisons} comparisons" if comparisons > 1 else ""
     interval = (
-        f"95% CI {interval_words(*pair.ci95)}" if pair.ci95 else "no interval: too few images"
+        f"95% CI {interval_words(*pair.ci95)}"
+        if pair.ci95
+        else f"no interval: too few {plural(cluster)}"
     )
     if pair.outcome in ("better", "worse"):
         winner, loser = (run, against) if pair.outcome == "better" else (against, run)
@@ -87,7 +122,8 @@ def _one_dataset(dataset: DatasetComparison) -> str:
     """The verdicts on one dataset, those of one kind against one opponent in one sentence."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for pair in dataset.differences:
-        kind: str = pair.outcome if pair.outcome in ("better", "worse") else "no difference"
+        told = pair.outcome in ("better", "worse", "not scored")
+        kind: str = pair.outcome if told else "no difference"
         runs = kinds.setdefault((kind, dataset.row(pair.against).label), [])
         runs.append(dataset.row(pair.run).label)
     sentences = []
@@ -99,6 +135,10 @@ def _one_dataset(dataset: DatasetComparison) -> str:
             )
         elif kind == "worse":
             sentences.append(f"{against} beats {names} on {name}.")
+        elif kind == "not scored":
+            sentences.append(
+                f"{against} and {names} have no score on {name}, whose golds are not published."
+            )
         else:
             sentences.append(f"No difference that {name} could show between {against} and {names}.")
     return " ".join(sentences)
@@ -109,17 +149,20 @@ def _contest(run: str, against: str, outcomes: Sequence[tuple[str, Outcome]]) ->
         name: [dataset for dataset, outcome in outcomes if outcome == name]
         for name in ("better", "worse")
     }
-    rest = len(outcomes) - len(by["better"]) - len(by["worse"])
+    unscored = [dataset for dataset, outcome in outcomes if outcome == "not scored"]
+    rest = len(outcomes) - len(by["better"]) - len(by["worse"]) - len(unscored)
     parts = []
     if by["better"]:
         parts.append(f"{run} beats {against} on {listed(by['better'])}")
     if by["worse"]:
         parts.append(f"{against} beats {run} on {listed(by['worse'])}")
-    if rest == len(outcomes):
+    if rest and rest == len(outcomes) - len(unscored):
         parts.append(f"No dataset of {rest} could show a difference between {run} and {against}")
     elif rest:
         others = "dataset shows" if rest == 1 else f"{rest} datasets show"
         parts.append(f"the other {others} no difference")
+    if unscored:
+        parts.append(f"{run} and {against} have no score on {listed(unscored)}")
     return f"{'; '.join(parts)}."
 
 

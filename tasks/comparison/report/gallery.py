@@ -16,9 +16,12 @@ from pixtrack.tasks.comparison.align import failed_rows
 from pixtrack.tasks.comparison.report.thumbnails import PIXELS, encoded
 from pixtrack.tasks.comparison.result import Comparison, DatasetComparison, Questions
 from pixtrack.tasks.comparison.statistics import RIGHT
+from pixtrack.tasks.runs.requests import letters
 
 TEXT_LIMIT = 2_000
 """Characters of one output, question or gold that the page holds."""
+IMAGES_OF_A_QUESTION = 8
+"""Of a question on more images, a document's pages say, the page shows the first so many."""
 DATA_SHARE = 0.55
 """Of the page's bytes that text may take; the rest is for images."""
 
@@ -34,7 +37,7 @@ class Gallery:
     questions: int
     questions_of: int
     with_image: int
-    """Questions whose image the page holds."""
+    """Questions of whose images the page holds at least one."""
     images_held: int
 
 
@@ -65,9 +68,9 @@ def build_gallery(
     with_image = 0
     for text, found, (_, questions, kept) in zip(texts, stored, blocks, strict=True):
         position = {key: number for number, key in enumerate(found)}
-        shas = questions.table["image"].to_numpy()[sorted(kept)]
-        text["image"] = [position.get(sha, -1) for sha in shas]
-        with_image += sum(number >= 0 for number in text["image"])
+        shown = [_paths(row) for row in questions.table.iloc[sorted(kept)].to_dict("records")]
+        text["image"] = [[position.get(path, -1) for path in paths] for paths in shown]
+        with_image += sum(any(number >= 0 for number in numbers) for numbers in text["image"])
     return Gallery(
         data=script_json({"right": RIGHT, "datasets": texts}),
         images=tuple(script_json(list(found.values())) for found in stored),
@@ -90,8 +93,20 @@ def by_interest(questions: Questions) -> list[int]:
         spread = filled.max(axis=0) - filled.min(axis=0)
     missing = (~known).any(axis=0)
     all_wrong = ~right.any(axis=0)
+    if not known.any():  # no golds: the answers differ, or they do not
+        failed = [failed_rows(table) for table in questions.answers.values()]
+        disagree, missing = _answers_differ(questions), np.any(failed, axis=0)
     rank = np.select([disagree, missing, spread > 0, all_wrong], [0, 1, 2, 3], default=4)
     return [int(row) for row in np.lexsort((np.arange(len(rank)), rank))]
+
+
+def _answers_differ(questions: Questions) -> NDArray[np.bool_]:
+    """On which questions the runs' predictions differ, case and space apart."""
+    texts = [
+        [" ".join(text.casefold().split()) for text in table["prediction"].fillna("").astype(str)]
+        for table in questions.answers.values()
+    ]
+    return np.array([len(set(said)) > 1 for said in zip(*texts, strict=True)], dtype=bool)
 
 
 def script_json(value: Any) -> str:
@@ -125,9 +140,10 @@ def _fitting(sets: Sequence[Questions], budget: int) -> list[tuple[list[int], se
 def _sizes(questions: Questions) -> NDArray[np.int64]:
     """About how many bytes each question takes in the page, without its image."""
     sizes = np.full(len(questions.table), 80)  # numbers, quotes, commas
-    for column in ("question", "question_id", "image_path"):
+    for column in ("question", "question_id"):
         sizes += _bytes(questions.table[column])
-    sizes += np.array([sum(map(_length, golds)) for golds in questions.table["answers"]], int)
+    for column in ("answers", "options", "images"):
+        sizes += np.array([sum(map(_length, texts)) for texts in questions.table[column]], int)
     for table in questions.answers.values():
         sizes += _bytes(table["output"]) + _bytes(table["prediction"]) + _bytes(table["error"]) + 12
     return sizes
@@ -142,10 +158,15 @@ def _length(text: object) -> int:
 
 
 def _images_by_interest(questions: Questions, order: list[int]) -> list[tuple[str, str]]:
-    """(key, path) of the images, each once."""
-    table = questions.table
-    keys, paths = table["image"].to_numpy(), table["image_path"].to_numpy()
-    return list({keys[row]: (keys[row], paths[row]) for row in order if keys[row]}.values())
+    """(key, path) of the images, each once; the path is the key. Imported runs have none here."""
+    rows = questions.table.iloc[order].to_dict("records")
+    paths = dict.fromkeys(path for row in rows if row["image"] for path in _paths(row))
+    return [(path, path) for path in paths]
+
+
+def _paths(row: dict[Any, Any]) -> list[str]:
+    """The images of a question that the page shows; of a document its first pages."""
+    return list(row["images"][:IMAGES_OF_A_QUESTION])
 
 
 def _block(dataset: DatasetComparison, questions: Questions, kept: set[int]) -> dict[str, Any]:
@@ -161,11 +182,16 @@ def _block(dataset: DatasetComparison, questions: Questions, kept: set[int]) -> 
         "index": table["index"].tolist(),
         "id": table["question_id"].astype(str).tolist(),
         "question": [_cut(text) for text in table["question"]],
+        "options": [
+            [f"{letter}. {_cut(text)}" for letter, text in zip(letters(len(o)), o, strict=True)]
+            for o in table["options"]
+        ],
         "golds": [list(dict.fromkeys(_cut(gold) for gold in golds)) for golds in table["answers"]],
         "type": [number[name] for name in table["question_type"]],
         "answerType": [number[name] for name in table["answer_type"]],
         "size": [f"{w}×{h}" for w, h in zip(table["width"], table["height"], strict=True)],
-        "path": table["image_path"].tolist(),
+        "path": [_paths(row) for row in table.to_dict("records")],
+        "more": [max(0, len(o) - IMAGES_OF_A_QUESTION) for o in table["images"]],
         "image": [],
         "runs": [
             _answers(questions.answers[run.key].iloc[rows], run.key, run.label)

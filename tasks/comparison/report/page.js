@@ -23,10 +23,23 @@
   const isRight = (score) => score !== null && score >= data.right;
   const points = (score) => (score === null ? "no score" : String(Math.round(score * 100)));
 
+  const said = (run, row) => (run.prediction[row] === 0 ? run.output[row] : run.prediction[row])
+    .toLowerCase().split(/\s+/).filter(Boolean).join(" ");
+
   /* Which answers a choice of "Show" keeps: scores are the runs' at one question. */
   function choices() {
     const { runs } = dataset();
     const all = [["all", "all questions", () => true]];
+    if (!runs.some((run) => run.score.some((score) => score !== null))) { // no golds
+      const same = (row) => new Set(runs.map((run) => said(run, row))).size === 1;
+      if (runs.length > 1) {
+        all.push(["differ", "the answers differ", (row) => !same(row)]);
+        all.push(["same", "the same answer", same]);
+      }
+      all.push(["failed", "no answer (failed)", (row) => runs.some((run) => run.failed[row])]);
+      all.push(["cut", "answer cut off", (row) => runs.some((run) => run.cut[row])]);
+      return all;
+    }
     const at = (row) => runs.map((run) => run.score[row]);
     const some = (row, test) => at(row).some(test);
     if (runs.length > 1) {
@@ -61,7 +74,7 @@
 
   function searchable(set) {
     if (!set.text) {
-      set.text = set.question.map((question, row) => [question, set.id[row], ...set.golds[row],
+      set.text = set.question.map((question, row) => [question, set.id[row], ...set.golds[row], ...set.options[row],
         ...set.runs.map((run) => run.output[row])].join("\n").toLowerCase());
     }
     return set.text;
@@ -99,7 +112,7 @@
     };
     state.shown = set.index.map((_, at) => at).filter((at) => test(at)
       && (!type || hasType[set.type[at]] || hasType[set.answerType[at]])
-      && (!els.pictured.checked || set.image[at] >= 0)
+      && (!els.pictured.checked || set.image[at].some((number) => number >= 0))
       && (!cell || inCell(at))
       && (!text || state.terms.every((term) => text[at].includes(term))));
     const key = sorts[els.sort.value];
@@ -181,10 +194,13 @@
         button("↑", "Previous question", () => choose(state.at - 1, true)),
         button("↓", "Next question", () => choose(state.at + 1, true))),
       make("h3", {}, ...marked(set.question[row])),
+      ...(set.options[row].length ? [make("div", { className: "golds" }, make("b", { textContent: "Options" }),
+        ...set.options[row].map((option) => make("span", {}, ...marked(option))))] : []),
       make("div", { className: "golds" }, make("b", { textContent: "Gold" }),
-        ...set.golds[row].map((gold) => make("span", {}, ...marked(gold)))),
+        ...(set.golds[row].length ? set.golds[row].map((gold) => make("span", {}, ...marked(gold)))
+          : [make("span", { textContent: "not published" })])),
       ...set.runs.map((run) => answer(run, row)),
-      picture(set, row),
+      ...gallery(set, row),
     ];
     els.detail.replaceChildren(...parts);
     els.detail.scrollTop = 0;
@@ -207,9 +223,9 @@
       : `${isRight(score) ? "✓" : "✗"} ${points(score)}`;
     node.append(make("div", { className: "who" }, make("span", { className: "badge", textContent: letter(run) }),
       make("b", { textContent: run.label }), make("span", { className: "score", textContent: verdict })));
-    const said = run.output[row];
+    const text = run.output[row];
     if (run.failed[row]) node.append(make("p", { className: "what", textContent: run.error[row] || "failed" }));
-    else node.append(make("pre", {}, ...(said ? marked(said) : [make("span", { className: "what", textContent: "(empty answer)" })])));
+    else node.append(make("pre", {}, ...(text ? marked(text) : [make("span", { className: "what", textContent: "(empty answer)" })])));
     if (run.prediction[row] !== 0 && !run.failed[row]) {
       node.append(make("p", { className: "what", textContent: `scored as: ${run.prediction[row] || "(empty)"}` }));
     }
@@ -222,11 +238,20 @@
     return pictures.get(set);
   }
 
-  function picture(set, row) {
-    const number = set.image[row];
-    const where = `${set.path[row]} · ${set.size[row]} px`;
+  function gallery(set, row) {
+    const paths = set.path[row];
+    if (!paths.length) return [make("figure", {}, make("figcaption", { textContent: "This question has no image" }))];
+    const figures = paths.map((path, at) => picture(set, row, path, at));
+    if (set.more[row]) figures.push(make("figure", {}, make("figcaption", { textContent: `and ${count(set.more[row])} more images, which this page does not show` })));
+    return figures;
+  }
+
+  function picture(set, row, path, at) {
+    const number = set.image[row][at];
+    const size = set.path[row].length === 1 ? `, ${set.size[row]} px` : "";
+    const nth = set.path[row].length === 1 ? "" : `Image ${at + 1}: `;
     if (number < 0) {
-      return make("figure", {}, make("figcaption", { textContent: set.path[row] ? `This page does not hold its image: ${where} in the image store` : "This question has no image" }));
+      return make("figure", {}, make("figcaption", { textContent: `${nth}This page does not hold its image: ${path}${size} in the image store` }));
     }
     const image = make("img", { alt: "The image that the question is about", tabIndex: 0 });
     image.src = `data:image/webp;base64,${images(state.set)[number]}`;
@@ -237,10 +262,10 @@
     image.onkeydown = (event) => {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); zoom(); }
     };
-    const name = set.path[row].split("/").pop();
+    const name = path.split("/").pop();
     const short = name.length > 24 ? `${name.slice(0, 12)}…${name.slice(-5)}` : name;
     return make("figure", {}, make("div", { className: "picture" }, image),
-      make("figcaption", { textContent: `Reduced copy of ${short}, ${set.size[row]} px`, title: set.path[row] }));
+      make("figcaption", { textContent: `${nth}Reduced copy of ${short}${size}`, title: path }));
   }
 
   /* The text with the search's words marked. */

@@ -24,7 +24,7 @@ from pixtrack.tasks.comparison.result import (
     RunRow,
 )
 from pixtrack.tasks.comparison.statistics import RIGHT
-from pixtrack.tasks.comparison.verdict import interval_words, p_words, signed
+from pixtrack.tasks.comparison.verdict import interval_words, p_words, plural, scope_words, signed
 
 FOLDER = Path(__file__).parent
 FEW_IMAGES = 15
@@ -81,10 +81,14 @@ def gallery_words(gallery: Gallery) -> str:
 def _context(comparison: Comparison) -> dict[str, Any]:
     datasets = comparison.datasets
     forest = _forest(comparison)
-    heat = [_heat(dataset) for dataset in datasets if dataset.breakdowns]
+    scored = [dataset for dataset in datasets if any(run.score.n for run in dataset.runs)]
+    heat = [_heat(dataset) for dataset in scored if dataset.breakdowns]
+    grids = [_grid(comparison, dataset, pair) for dataset in scored for pair in dataset.differences]
     sections = [("scores", "Scores")]
     if forest["rows"]:
-        sections += [("differences", "Differences"), ("agreement", "Question by question")]
+        sections.append(("differences", "Differences"))
+    if grids:
+        sections.append(("agreement", "Question by question"))
     if heat:
         sections.append(("breakdowns", "Where"))
     sections += [
@@ -114,11 +118,10 @@ def _context(comparison: Comparison) -> dict[str, Any]:
             for pair in dataset.differences
             if (text := table.left_out_words(pair, dataset, comparison.failed_policy))
         ],
-        "grids": [
-            _grid(comparison, dataset, pair) for dataset in datasets for pair in dataset.differences
-        ],
+        "grids": grids,
         "heat": heat,
-        "few": FEW_IMAGES,
+        "few": f"{FEW_IMAGES} {plural(table.clusters_words(comparison))}",
+        "clusters": table.clusters_words(comparison),
         "holm_words": f"corrected for {n} comparisons (Holm)" if n > 1 else "at a level of 5%",
         "method": table.method(comparison),
         "right": f"{100 * RIGHT:g}",
@@ -138,7 +141,7 @@ def _view(dataset: DatasetComparison) -> dict[str, Any]:
         "name": dataset.dataset,
         "title": dataset.title,
         "metric": dataset.metric_title,
-        "scope": f"{dataset.questions:,} questions on {dataset.images:,} images",
+        "scope": scope_words(dataset.questions, dataset.images, dataset.cluster),
         "axis": plots.axis_svg(axis),
         "rows": [_score_row(run, dataset, axis) for run in dataset.runs],
         "published": [
@@ -220,8 +223,10 @@ def _forest(comparison: Comparison) -> dict[str, Any]:
         rows.append(
             {
                 **sides,
-                "scope": f"{pair.n:,} questions on {pair.images:,} images",
-                "points": signed(pair.difference),
+                "scope": scope_words(
+                    pair.n or pair.answered, pair.images or dataset.images, dataset.cluster
+                ),
+                "points": signed(pair.difference) if pair.n else "–",
                 "interval": interval_words(*pair.ci95) if pair.ci95 else "",
                 "p": "–" if pair.p_corrected is None else _p(pair.p_corrected),
                 "p_raw": "–" if pair.p is None else _p(pair.p),
@@ -350,12 +355,14 @@ def _heat(dataset: DatasetComparison) -> dict[str, Any]:
                                 "share": plots.sequential(group.scores[run.key].value, low, high)
                                 or 0,
                                 "title": f"{run.label}, {group.group}: "
-                                f"{table.score_words(group.scores[run.key])}, {_scope(group)}",
+                                f"{table.score_words(group.scores[run.key])}, {_scope(group, dataset.cluster)}",
                             }
                             for run in runs
                         ],
                         "differences": [
-                            _difference_cell(group.differences[pair.run], group, widest)
+                            _difference_cell(
+                                group.differences[pair.run], group, widest, dataset.cluster
+                            )
                             for pair in dataset.differences
                         ],
                     }
@@ -367,7 +374,9 @@ def _heat(dataset: DatasetComparison) -> dict[str, Any]:
     }
 
 
-def _difference_cell(one: PairedInterval, group: GroupRow, widest: float) -> dict[str, Any]:
+def _difference_cell(
+    one: PairedInterval, group: GroupRow, widest: float, cluster: str
+) -> dict[str, Any]:
     clear = one.ci95 is not None and (one.ci95[0] > 0 or one.ci95[1] < 0) and not _few(group)
     side = "" if not clear or one.value is None else "plus" if one.value > 0 else "down"
     return {
@@ -375,7 +384,8 @@ def _difference_cell(one: PairedInterval, group: GroupRow, widest: float) -> dic
         "interval": interval_words(*one.ci95) if one.ci95 else "",
         "side": side,
         "share": round(min(1.0, abs(one.value or 0) / widest), 3),
-        "title": f"{_scope(group)}" + ("" if one.ci95 else "; too few images for an interval"),
+        "title": _scope(group, cluster)
+        + ("" if one.ci95 else f"; too few {plural(cluster)} for an interval"),
     }
 
 
@@ -383,8 +393,8 @@ def _few(group: GroupRow) -> bool:
     return group.images < FEW_IMAGES
 
 
-def _scope(group: GroupRow) -> str:
-    return f"{group.n:,} questions on {group.images:,} images"
+def _scope(group: GroupRow, cluster: str) -> str:
+    return scope_words(group.n, group.images, cluster)
 
 
 def _number(value: float | None, digits: int) -> str:
