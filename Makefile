@@ -28,7 +28,7 @@ $(foreach name,DATASET MODEL PROMPT LIMIT RUNS STUDY,$(eval $(call literal,$(nam
 export PIXTRACK_HOME ?= $(CURDIR)/data
 PREFECT_PORT ?= 4200
 
-.PHONY: help setup eval study compare test check lint bench chaos ui ui-all deploy worker lock screenshots clean
+.PHONY: help setup eval study compare test check lint bench chaos ui ui-all deploy worker docs lock screenshots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -75,6 +75,13 @@ deploy: setup ## Start a Prefect server if none answers; create the work pool an
 
 worker: setup ## Run a worker for the deployments, in the foreground
 	@exec $(BIN)/pixtrack worker --port $(PREFECT_PORT)
+
+docs: $(VENV)/.docs-ready ## Build the site into site/, strictly (ARGS=--site-dir=DIR elsewhere)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q $(ARGS) && echo "docs: site/index.html"
+
+$(VENV)/.docs-ready: $(VENV)/.ready
+	@$(BIN)/python -c 'import material' 2>/dev/null || $(BIN)/python -m pip install -qq 'mkdocs-material>=9.5,<10' $(if $(wildcard constraints/$(EXTRA).txt),-c constraints/$(EXTRA).txt)
+	@touch $@
 
 lock: setup ## Resolve the constraints anew (needs uv)
 	@for extra in cpu cuda; do \

@@ -33,6 +33,11 @@ _KINDS: dict[type[BaseModel], str] = {
 }
 
 
+def kinds() -> dict[type[BaseModel], str]:
+    """The model of each kind of configuration, and the folder that its files lie in."""
+    return dict(_KINDS)
+
+
 def read_yaml(path: Path, model: type[M], **defaults: Any) -> M:
     """The file as `model`. `defaults` are keys that the file may leave out (its name, say).
 

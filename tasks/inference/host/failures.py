@@ -32,7 +32,7 @@ class _Pattern:
     remedy: str
 
 
-_PATTERNS = (
+PATTERNS = (
     _Pattern(
         "out_of_memory",
         r"(?:torch\.)?(?:cuda\.)?OutOfMemoryError.*|.*CUDA out of memory.*|.*CUDA error: out of memory.*",
@@ -155,7 +155,7 @@ def explain(event: Event, log: str, spec: EngineSpec, python: str) -> Failure:
             _unknown(event, lines), "", {"reason": event.details.get("reason", "unknown")}
         )
     died = event.details.get("reason") == "engine_died"
-    for known in _PATTERNS:
+    for known in PATTERNS:
         regex = re.compile(known.pattern)
         for line in lines:
             if len(line) < 2000 and regex.fullmatch(line) and _is_cause(line, known):
