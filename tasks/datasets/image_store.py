@@ -25,6 +25,8 @@ class StoredImage:
     """Pixels, after the EXIF orientation is applied."""
     height: int
     bytes: int
+    frames: int = 1
+    """Of an animation, of which the first is shown."""
 
 
 class ImageStore:
@@ -50,7 +52,7 @@ class ImageStore:
         facts = inspect_image(data)
         path = f"{digest[:2]}/{digest}.{facts.extension}"
         self._write(self.root / path, data)
-        stored = StoredImage(digest, path, facts.width, facts.height, len(data))
+        stored = StoredImage(digest, path, facts.width, facts.height, len(data), facts.frames)
         self._known[digest] = stored
         return stored
 

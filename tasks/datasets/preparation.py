@@ -43,6 +43,9 @@ from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage
 
 logger = logging.getLogger(__name__)
 
+ANIMATIONS = "animations_shown_by_their_first_frame"
+"""The note that counts them, once a question."""
+
 ProgressCallback = Callable[[int, int], None]
 """Called with the rows done and the rows expected (0: unknown)."""
 
@@ -165,9 +168,11 @@ def _take_rows(
         for batch in source.batches(work.cursor):
             images = _store_images(batch.rows, store, by_path, pool)
             samples = [_sample(row, shown) for row, shown in zip(batch.rows, images, strict=True)]
-            stored = (image for shown in images for image in shown)
-            sizes = {image.path: image.bytes for image in stored if isinstance(image, StoredImage)}
-            work.add(samples, sizes, batch.cursor, batch.notes)
+            stored = [i for shown in images for i in shown if isinstance(i, StoredImage)]
+            sizes = {image.path: image.bytes for image in stored}
+            animated = sum(image.frames > 1 for image in stored)
+            notes = {**batch.notes, **({ANIMATIONS: animated} if animated else {})}
+            work.add(samples, sizes, batch.cursor, notes)
             progress(len(work.samples))
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
@@ -288,3 +289,13 @@ def test_images_of_several_datasets_share_one_store(folder: Folder, home: Home) 
     prepare(folder.config(name="twin"), home)
     assert len(list(home.images.rglob("*.png"))) == 4
     assert not list(home.images.rglob("*.partial"))
+
+
+def test_an_animation_is_shown_by_its_first_frame_and_that_is_noted(
+    folder: Folder, home: Home
+) -> None:
+    first, second = (Image.new("RGB", (8, 8), shade) for shade in ("red", "blue"))
+    first.save(folder.images / "0.png", "GIF", save_all=True, append_images=[second])
+    folder.write([{"question": f"{n}?", "answer": "x", "image": f"{n}.png"} for n in range(2)])
+    ready = prepare(folder.config(), home)
+    assert ready.source["notes"]["animations_shown_by_their_first_frame"] == 1

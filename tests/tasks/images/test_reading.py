@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zlib
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from pixtrack.tasks import images
 from pixtrack.tasks.images import BadImage, decode_image, inspect_image, load_image
+from tests.shared import SHARED, needs_shared
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -77,23 +77,6 @@ def test_a_transparent_colour_of_an_rgb_png_is_white() -> None:
     decoded = decode_image(encoded(image, "PNG", transparency=(0, 0, 0)))
     assert decoded.getpixel((2, 2)) == WHITE
     assert decoded.getpixel((15, 2)) == RED
-
-
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_grey_is_scaled_and_not_clipped_to_white(kind: str) -> None:
-    image = Image.new("I;16", (4, 1))
-    for x, value in enumerate((0, 257 * 64, 257 * 128, 65535)):
-        image.putpixel((x, 0), value)
-    decoded = decode_image(encoded(image, kind))
-    assert [decoded.getpixel((x, 0)) for x in range(4)] == [(v, v, v) for v in (0, 64, 128, 255)]
-
-
-def test_floating_point_grey_from_0_to_1_is_scaled() -> None:
-    image = Image.new("F", (2, 1))
-    image.putpixel((0, 0), 0.0)
-    image.putpixel((1, 0), 1.0)
-    decoded = decode_image(encoded(image, "TIFF"))
-    assert [decoded.getpixel((x, 0)) for x in range(2)] == [(0, 0, 0), WHITE]
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
@@ -253,32 +236,6 @@ def test_damaged_files_of_every_kind_end_as_a_bad_image_or_an_image() -> None:
                     continue
 
 
-@pytest.mark.parametrize("mode", ["I", "F"])
-@pytest.mark.parametrize("levels", [(0, 128, 255), (10, 20, 30), (200, 201, 202)])
-def test_deep_grey_with_ordinary_levels_keeps_them(mode: str, levels: tuple[int, ...]) -> None:
-    image = Image.new(mode, (3, 1))
-    for place, level in enumerate(levels):
-        image.putpixel((place, 0), level)
-    decoded = decode_image(encoded(image, "TIFF"))
-    assert [decoded.getpixel((place, 0))[0] for place in range(3)] == list(levels)  # type: ignore[index]
-
-
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_a_dark_image_of_16_bits_stays_dark(kind: str) -> None:
-    image = Image.new("I;16", (2, 1))
-    image.putpixel((0, 0), 255)
-    image.putpixel((1, 0), 200)
-    decoded = decode_image(encoded(image, kind))
-    assert decoded.getpixel((0, 0)) == (1, 1, 1)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_grey_that_is_no_number_is_refused_in_words(value: float) -> None:
-    image = Image.new("F", (2, 1), value)
-    with pytest.raises(BadImage, match="not finite"):
-        decode_image(encoded(image, "TIFF"))
-
-
 @pytest.mark.parametrize("pages", [2, 5])
 def test_a_tiff_of_several_pages_is_said_to_be_one(pages: int) -> None:
     rest = [Image.new("L", (10, 10), 9)] * (pages - 1)
@@ -288,38 +245,84 @@ def test_a_tiff_of_several_pages_is_said_to_be_one(pages: int) -> None:
             look(data)
 
 
-NO_IMAGES = {
-    "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n",
-    "HTML": b"\xef\xbb\xbf\n <!DOCTYPE html><html><body>404</body></html>",
-    "web page": b"<html><head></head></html>",
-    "PDF": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
-    "SVG": b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
-    "HEIC": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"x" * 50,
-    "JSON": b'{"error": "no such file"}',
-    "ZIP": b"PK\x03\x04" + b"x" * 40,
-}
+@pytest.mark.parametrize("preview_first", [True, False])
+def test_a_preview_is_no_page_of_a_tiff(preview_first: bool) -> None:
+    page, preview = Image.new("RGB", (40, 20), RED), Image.new("RGB", (4, 2), WHITE)
+    page.encoderinfo, preview.encoderinfo = {"tiffinfo": {254: 0}}, {"tiffinfo": {254: 1}}
+    first, second = (preview, page) if preview_first else (page, preview)
+    data = encoded(first, "TIFF", save_all=True, append_images=[second], **first.encoderinfo)
+    facts, decoded = inspect_image(data), decode_image(data)
+    assert (facts.width, facts.height) == decoded.size == (40, 20)
+    assert decoded.getpixel((5, 5)) == RED
 
 
-@pytest.mark.parametrize("kind", NO_IMAGES)
-def test_what_is_no_image_is_called_what_it_is(kind: str) -> None:
-    for look in (inspect_image, decode_image):
-        with pytest.raises(BadImage, match=kind):
-            look(NO_IMAGES[kind])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_an_animation_says_how_many_frames_it_has(kind: str) -> None:
+    frames = [Image.new("RGB", (20, 20), (n * 60, 9, 9)) for n in range(3)]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert inspect_image(data).frames == 3
+    assert inspect_image(encoded(frames[0], kind)).frames == 1
 
 
-CASES = (
-    Path(os.environ.get("PIXTRACK_TEST_SHARED") or Path(__file__).resolve().parents[2].parent / "shared")
-    / "cases" / "images"
-)  # fmt: skip
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_a_transparent_grey_is_white_at_every_depth(depth: int) -> None:
+    """Four pixels, of which the second is the transparent one, in a PNG made by hand."""
+    levels = {1: [0, 1, 0, 1], 2: [0, 1, 2, 3], 4: [0, 7, 8, 15]}
+    values = levels.get(depth, [n * ((1 << depth) - 1) // 3 for n in range(4)])
+    row = int("".join(f"{value:0{depth}b}" for value in values).ljust(8, "0"), 2)
+    data = png(4, depth, row.to_bytes(max(1, depth * 4 // 8), "big"), b"tRNS", values[1])
+    shown = [decode_image(data).getpixel((x, 0))[0] for x in range(4)]  # type: ignore[index]
+    white = (1 << depth) - 1
+    wanted = [255 if v == values[1] else v * 255 / white for v in values]
+    assert all(abs(a - b) <= 1 for a, b in zip(shown, wanted, strict=True)), (shown, wanted)
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason=f"no case images at {CASES}")
+def png(width: int, depth: int, row: bytes, kind: bytes, value: int) -> bytes:
+    """A grey PNG of one row, with one more chunk that holds a number of 16 bits."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + crc
+
+    header = struct.pack(">IIBBBBB", width, 1, depth, 0, 0, 0, 0)
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            chunk(kind, struct.pack(">H", value)),
+            chunk(b"IDAT", zlib.compress(b"\0" + row)),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+def test_what_preparing_takes_asking_takes_too() -> None:
+    """A fault that only the conversion to RGB meets is met when the image is prepared."""
+    data = encoded(Image.new("F", (9, 9), float("nan")), "TIFF")
+    for read in (inspect_image, decode_image):
+        with pytest.raises(BadImage, match="not finite"):
+            read(data)
+
+
+@needs_shared("cases/images")
 def test_the_cases_from_the_field() -> None:
     refused = {"lfs.png": "Git LFS", "html.png": "HTML", "svg.svg": "SVG", "heic.heic": "HEIC"}
-    for path in sorted(CASES.iterdir()):
+    for path in sorted((SHARED / "cases" / "images").iterdir()):
         if path.name in refused:
             with pytest.raises(BadImage, match=refused[path.name]):
                 load_image(path)
         else:
             facts = inspect_image(path.read_bytes())
             assert load_image(path).size == (facts.width, facts.height)
+
+
+@needs_shared("benchmarks/photographs")
+def test_photographs_are_shown_as_pillow_decodes_them_turned_as_the_camera_was() -> None:
+    paths = sorted((SHARED / "benchmarks" / "photographs").iterdir())
+    for path in paths:
+        facts, shown = inspect_image(path.read_bytes()), load_image(path)
+        with Image.open(path) as opened:
+            wanted = ImageOps.exif_transpose(opened).convert("RGB")
+        assert shown.size == wanted.size == (facts.width, facts.height), path.name
+        assert ImageChops.difference(shown, wanted).getbbox() is None, path.name
+    assert len(paths) == 18

@@ -9,22 +9,25 @@ Pillow only, Python 3.10.
 from __future__ import annotations
 
 import io
-import math
-import struct
 import threading
 import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pixtrack.tasks.images.grey import GreyHeader, deep_grey_to_8_bits
+from pixtrack.tasks.images.not_images import what_it_is
+from pixtrack.tasks.images.tags import SUBFILE, tag_of
+from pixtrack.tasks.images.whole import jpeg_ends, walk_png
+
 MAX_PIXELS = 89_478_485
 """Larger images are refused as decompression bombs: Pillow's own warning limit (256 MiB of RGB).
 The largest image of the seven datasets has 58.6 million pixels (InfographicVQA, 6250×9375)."""
 
-# The limit above refuses what Pillow only warns of.
+# The limit above refuses what Pillow only warns of, and a damaged tag's warning names no file.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 EXTENSIONS = {
     "PNG": "png",
@@ -47,9 +50,6 @@ _FORMATS = [name for name in EXTENSIONS if name in Image.OPEN]
 _ONE_DECODER = threading.Lock()
 """Preparing has several threads and a promise about memory: one decodes a doubtful image at a time."""
 _ORIENTATION = 0x0112
-_TIFF_KIND = 254
-"""NewSubfileType, whose lowest bit marks a preview of another page."""
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif")
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
@@ -67,6 +67,8 @@ class ImageFacts:
     width: int
     """Pixels, after the EXIF orientation is applied."""
     height: int
+    frames: int = 1
+    """Of an animation, of which the first is shown; 1 for every other image."""
 
     @property
     def extension(self) -> str:
@@ -92,19 +94,20 @@ def inspect_image(data: bytes) -> ImageFacts:
         width, height = image.size
         has_metadata = True
         if kind == "PNG":
-            whole, has_metadata = _walk_png(data)
+            whole, has_metadata = walk_png(data)
         elif kind in ("JPEG", "MPO"):
-            whole = _jpeg_ends(data)
+            whole = jpeg_ends(data)
         elif kind == "WEBP":
             whole = len(data) >= 8 + int.from_bytes(data[4:8], "little")
         else:
             whole = False
+        frames = _frames(image)
         if not whole:
             with _ONE_DECODER:
-                _load(image)
-        if (has_metadata or not whole) and _orientation(image) in _SIDEWAYS:
+                width, height = _decode(image).size
+        elif has_metadata and _orientation(image) in _SIDEWAYS:
             width, height = height, width
-    return ImageFacts(kind, width, height)
+    return ImageFacts(kind, width, height, frames)
 
 
 def load_image(path: Path | str) -> Image.Image:
@@ -138,66 +141,64 @@ def _open(file: io.BytesIO) -> Image.Image:
         raise BadImage(what_it_is(file.getvalue())) from None
     except Exception as error:  # Pillow's parsers raise nearly anything on damaged headers
         raise BadImage(f"header cannot be read: {_reason(error)}") from None
+    if image.format == "TIFF":
+        _to_the_one_page(image)
+    elif image.format == "PNG":
+        _scale_transparency(image, file.getvalue())
     width, height = image.size
     if width < 1 or height < 1:
         raise BadImage(f"no pixels ({width}×{height})")
-    pages = _pages(image)
-    if pages > 1:
-        raise BadImage(
-            f"a TIFF of {pages} pages, of which one alone would be shown: split it, and list the "
-            "pages as the question's images"
-        )
     if width * height > MAX_PIXELS:
         raise BadImage(f"{width}×{height} is more than {MAX_PIXELS:,} pixels (decompression bomb)")
     return image
 
 
-def _pages(image: Image.Image) -> int:
-    """The pages of a TIFF, not counting previews; 1 for any other format.
-
-    Of an animation the first frame is shown, and of a camera's MPO the first view, as everywhere.
-    """
-    if image.format != "TIFF":
-        return 1
-    pages = 0
+def _to_the_one_page(image: Image.Image) -> None:
+    """Goes to the TIFF's page, past previews of it. Raises BadImage where there are several."""
     try:
-        for number in range(getattr(image, "n_frames", 1)):
+        count = getattr(image, "n_frames", 1)
+        if count == 1:
+            return
+        pages = []
+        for number in range(count):
             image.seek(number)
-            reduced = int(image.tag_v2.get(_TIFF_KIND, 0)) & 1  # type: ignore[attr-defined]
-            pages += not reduced
-        image.seek(0)
+            if not tag_of(image, SUBFILE, 0) & 1:
+                pages.append(number)
+        image.seek(pages[0] if pages else 0)
     except Exception as error:  # as above
         raise BadImage(f"its pages cannot be read: {_reason(error)}") from None
-    return max(1, pages)
-
-
-def what_it_is(data: bytes) -> str:
-    """Why data that no decoder knows is no image, by what it is instead."""
-    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
-    lowered = start.lower()
-    if start.startswith(b"version https://git-lfs.github.com/spec/"):
-        return "not an image but a Git LFS pointer to one: run `git lfs pull`"
-    if start.startswith(b"%PDF-"):
-        return "not an image but a PDF document: convert its pages to PNG"
-    if b"<svg" in lowered:
-        return "not an image but an SVG drawing: convert it to PNG"
-    if lowered.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "not an image but a web page (HTML): the download went wrong"
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        return (
-            "not an image that is read here but a HEIC (HEIF) photograph: convert it to JPEG or PNG"
+    if len(pages) > 1:
+        raise BadImage(
+            f"a TIFF of {len(pages)} pages, of which one alone would be shown: split it, and list "
+            "the pages as the question's images"
         )
-    if lowered.startswith((b"<?xml", b"{", b"[")):
-        return "not an image but text (XML or JSON): the download went wrong"
-    if start.startswith(b"PK\x03\x04"):
-        return "not an image but a ZIP archive: unpack it"
-    return "not an image in a known format, or its header is damaged"
+
+
+def _scale_transparency(image: Image.Image, data: bytes) -> None:
+    """Brings a PNG's transparent grey of 2 and 4 bits to the 8 bits that Pillow reads it in."""
+    depth, grey = data[24], image.info.get("transparency")
+    if image.mode == "L" and depth in (2, 4) and isinstance(grey, int):
+        image.info["transparency"] = grey * 255 // (2**depth - 1)
+
+
+def _frames(image: Image.Image) -> int:
+    """The frames of an animation; 1 where it has no more that can be read, or is none.
+
+    The further views of a camera's MPO (a depth map, another angle) are no frames.
+    """
+    if image.format in ("MPO", "TIFF"):
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # damage behind the first frame, which is the one that is shown
+        return 1
 
 
 def _decode(image: Image.Image) -> Image.Image:
+    header = GreyHeader.of(image)
     _load(image)
     try:
-        return _to_rgb(ImageOps.exif_transpose(image), image.format or "")
+        return _to_rgb(ImageOps.exif_transpose(image), header)
     except MemoryError:
         raise BadImage(f"not enough memory to decode {image.width}×{image.height}") from None
     except Exception as error:
@@ -206,7 +207,8 @@ def _decode(image: Image.Image) -> Image.Image:
 
 def _load(image: Image.Image) -> None:
     try:
-        image.seek(0)
+        if image.format != "TIFF":
+            image.seek(0)
         image.load()
     except MemoryError:
         raise BadImage(f"not enough memory to decode {image.width}×{image.height}") from None
@@ -214,9 +216,9 @@ def _load(image: Image.Image) -> None:
         raise BadImage(f"cannot be decoded: {_reason(error)}") from None
 
 
-def _to_rgb(image: Image.Image, kind: str) -> Image.Image:
+def _to_rgb(image: Image.Image, header: GreyHeader) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey_to_8_bits(image, kind).convert("RGB")
+        return deep_grey_to_8_bits(image, header).convert("RGB")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         page = Image.new("RGB", image.size, "white")
@@ -228,87 +230,11 @@ def _to_rgb(image: Image.Image, kind: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _deep_grey_to_8_bits(image: Image.Image, kind: str) -> Image.Image:
-    """Grey of 16 bits and more as 8 bits; Pillow's own conversion would clip it to white.
-
-    16-bit formats are scaled as such, however dark they are. Of 32-bit integers and floating point
-    nobody says what white is: values up to 1 (floating point alone) and up to 255 are taken for
-    what these formats usually hold, then 16 bits, then the image's own highest value.
-    """
-    sixteen = image.mode.startswith("I;16") or kind == "PNG"
-    floating = image.mode == "F"
-    image = image.convert("F")
-    low, high = image.getextrema()
-    if not isinstance(low, int | float) or not isinstance(high, int | float):
-        raise ValueError("no single channel of grey")
-    if not math.isfinite(low) or not math.isfinite(high):
-        raise ValueError("its values are not finite")
-    if sixteen:
-        scale = 1 / 257
-    elif floating and high <= 1:
-        scale = 255.0
-    elif high <= 255:
-        scale = 1.0
-    else:
-        scale = 1 / 257 if high <= 65535 else 255 / high
-    # ImageMath-free: point() on "F" takes a linear function only, and "L" rounds down.
-    return image.point(lambda value: value * scale + 0.5).convert("L")
-
-
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged EXIF: the decoder ignores it as well
         return 1
-
-
-def _walk_png(data: bytes) -> tuple[bool, bool]:
-    """Whether every chunk up to IEND is there with the right CRC, and whether any holds metadata.
-
-    Metadata matters because the orientation may stand behind the pixels, where Pillow finds it
-    only by decoding.
-    """
-    position, has_metadata = 8, False
-    view = memoryview(data)
-    while position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        end = position + 12 + length
-        if end > len(data):
-            return False, has_metadata
-        (crc,) = struct.unpack_from(">I", data, end - 4)
-        if zlib.crc32(view[position + 4 : end - 4]) != crc:
-            return False, has_metadata
-        if kind == b"IEND":
-            return True, has_metadata
-        if kind == b"eXIf" or (
-            kind in (b"tEXt", b"zTXt", b"iTXt")
-            and data[position + 8 : position + 28].startswith((b"Raw profile type", b"XML:com"))
-        ):
-            has_metadata = True
-        position = end
-    return False, has_metadata
-
-
-def _jpeg_ends(data: bytes) -> bool:
-    """Whether an end-of-image marker follows the (first) start of scan.
-
-    The segments before it are skipped by their lengths: an EXIF thumbnail is a JPEG with an end
-    marker of its own.
-    """
-    position = 2
-    while position + 4 <= len(data):
-        if data[position] != 0xFF:
-            return False
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-        elif marker == 0xDA:  # start of scan
-            return data.rfind(b"\xff\xd9", position) > 0
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
-            position += 2
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return False
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,26 @@
+"""Image files, read safely and the same way everywhere: what was prepared is what the model sees.
+
+Imported by the inference child too: standard library and Pillow only, Python 3.10.
+"""
+
+from pixtrack.tasks.images.not_images import what_it_is
+from pixtrack.tasks.images.reading import (
+    EXTENSIONS,
+    MAX_PIXELS,
+    BadImage,
+    ImageFacts,
+    decode_image,
+    inspect_image,
+    load_image,
+)
+
+__all__ = [
+    "EXTENSIONS",
+    "MAX_PIXELS",
+    "BadImage",
+    "ImageFacts",
+    "decode_image",
+    "inspect_image",
+    "load_image",
+    "what_it_is",
+]
