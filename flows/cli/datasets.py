@@ -150,6 +150,10 @@ def add_dataset(
     text_only: Annotated[
         bool, typer.Option("--text-only", help="The questions are on no image.")
     ] = False,
+    dpi: Annotated[
+        int | None,
+        typer.Option(min=18, max=600, help="Resolution of PDF pages, dots an inch; default 144."),
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -201,6 +205,7 @@ def add_dataset(
         img_folder=img_folder,
         answers_file=answers_file,
         text_only=text_only,
+        dpi=dpi,
         metrics=tuple(metric or ()),
         headline=headline,
         prompt=prompt,

@@ -21,15 +21,18 @@ from pixtrack.tasks.datasets.annotations import (
     file_sha256,
 )
 from pixtrack.tasks.datasets.checks import row_problem
-from pixtrack.tasks.datasets.converting import InPlace, Questions, read_questions
+from pixtrack.tasks.datasets.converting import Questions, read_questions
 from pixtrack.tasks.datasets.new_dataset import NewDataset
 from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.datasets.understanding import counted
 from pixtrack.tasks.files import write_atomically
-from pixtrack.tasks.images import BadImage, inspect_image
+from pixtrack.tasks.images import BadImage, ImageFacts, inspect_image
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 METRIC_OF_FORMAT = {"plain": "anls", "vqa": "vqa_accuracy", "chartqapro": "chartqapro"}
 """The metric of a dataset of which nothing is said, by the form of its golds."""
+SEEN_IN_ROWS = ("plain", "vqa", "chartqapro", "conversation")
+"""Row formats that rows themselves show; with --replace, every other one stays as it was."""
 SHOWN = 5
 
 
@@ -62,31 +65,26 @@ def add_dataset(
     rows unless they are allowed.
     """
     old = _existing(new)
-    asked = read_questions(new)
-    on_understood(asked.understood.lines())
     path = writable_configs() / "datasets" / f"{new.name}.yaml"
-    with asked.in_place(path, keep=False) as files:
-        config = _config(new, old, asked, files)
+    with read_questions(new) as asked:
+        on_understood(asked.understood.lines())
+        config = _config(new, old, asked)
         source = AnnotationSource(config, _source_of(config), home().pages)
-        problems, rows, images = _check(source, progress)
-        problems = _all_problems(asked.problems, problems)
+        checked = _check(source, asked, progress)
+        problems, rows = checked.problems, len(asked.places)
         if problems and (not new.allow_bad_rows or len(problems) >= rows):
             more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
             raise UserError(
-                f"{len(problems)} of {rows} rows cannot be asked: {'; '.join(problems[:SHOWN])}"
-                f"{more}. Mend them, or add --allow-bad-rows to keep them as failed samples"
+                f"{new.qa_file.name}: {len(problems)} of {counted(rows)} cannot be asked: "
+                f"{'; '.join(problems[:SHOWN])}{more}. Mend them, or add --allow-bad-rows to keep "
+                "them as failed samples"
             )
-        files.keep()
-    config = _config(new, old, asked, files)
-    config = config.model_copy(update={"questions": rows, "images": images})
+        asked.put(path.with_suffix(".jsonl"), home().root / "added" / new.name)
+    config = _config(new, old, asked)
+    config = config.model_copy(update={"questions": rows, "images": checked.images})
     write_atomically(path, _to_yaml(config))
-    return Added(config, path, rows, images, tuple(problems), tuple(asked.understood.lines()))
-
-
-def _all_problems(of_the_file: Sequence[str], of_the_rows: Sequence[str]) -> list[str]:
-    """Each bad row once: both looks may have met it."""
-    said = " ".join(of_the_rows)
-    return [*(line for line in of_the_file if line.split(": ")[0] not in said), *of_the_rows]
+    said = (*asked.understood.lines(), *checked.notes)
+    return Added(config, path, rows, checked.images, tuple(problems), said)
 
 
 def _existing(new: NewDataset) -> DatasetConfig | None:
@@ -119,17 +117,17 @@ def _existing(new: NewDataset) -> DatasetConfig | None:
     raise UserError(f"dataset name {name!r}: {other} is called so too; choose another")
 
 
-def _config(
-    new: NewDataset, old: DatasetConfig | None, asked: Questions, files: InPlace
-) -> DatasetConfig:
+def _config(new: NewDataset, old: DatasetConfig | None, asked: Questions) -> DatasetConfig:
     source = {
         "kind": "annotations",
-        "qa_file": str(files.qa_file),
-        "img_folder": str(files.folder),
-        "sha256": file_sha256(files.qa_file),
-        "columns": files.columns,
+        "qa_file": str(asked.qa_file),
+        "img_folder": str(asked.folder),
+        "sha256": file_sha256(asked.qa_file),
+        "columns": asked.columns,
+        **({} if new.dpi is None else {"dpi": new.dpi}),
     }
-    row_format = new.row_format or (old.row_format if old else asked.row_format)
+    kept = old.row_format if old and old.row_format not in SEEN_IN_ROWS else ""
+    row_format = new.row_format or kept or asked.row_format
     default = "multiple_choice" if asked.has_options else METRIC_OF_FORMAT.get(row_format, "anls")
     metrics = new.metrics or (old.metrics if old else (default,))
     headline = new.headline or (old.headline if old and not new.metrics else metrics[0])
@@ -151,36 +149,54 @@ def _source_of(config: DatasetConfig) -> AnnotationDataset:
     return config.source
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """What a look at every row and image found."""
+
+    problems: list[str]
+    """One line a bad row: where it stands, and why it cannot be asked."""
+    images: int
+    notes: tuple[str, ...]
+
+
 def _check(
-    source: AnnotationSource, progress: Callable[[int, int], None] | None
-) -> tuple[list[str], int, int]:
-    """The problems, the number of rows and the number of images."""
+    source: AnnotationSource, asked: Questions, progress: Callable[[int, int], None] | None
+) -> _Checked:
     problems: list[str] = []
-    known: dict[Path, object] = {}
+    known: dict[Path, ImageFacts | str] = {}
     rows = 0
     with ThreadPoolExecutor(2) as pool:
         for batch in source.batches(None):
             every = (image for row in batch.rows for image in row.images)
             new = {image for image in every if isinstance(image, Path)} - known.keys()
             known.update(zip(new, pool.map(_look, new), strict=True))
-            problems += _problems(batch.rows, known)
+            problems += _problems(batch.rows, known, asked)
             rows += len(batch.rows)
             if progress is not None:
                 progress(rows, source.total)
-    return problems, rows, sum(not isinstance(found, str) for found in known.values())
+    facts = [found for found in known.values() if not isinstance(found, str)]
+    animated = sum(found.frames > 1 for found in facts)
+    notes = (f"animations, shown by their first frame ({animated:,} images)",) if animated else ()
+    return _Checked(problems, len(facts), notes)
 
 
-def _problems(rows: Sequence[RawRow], known: Mapping[Path, object]) -> list[str]:
+def _problems(
+    rows: Sequence[RawRow], known: Mapping[Path, ImageFacts | str], asked: Questions
+) -> list[str]:
     found = []
     for row in rows:
         images = [known[image] for image in row.images if isinstance(image, Path)]
-        problem = row_problem(row, images)
+        problem = asked.errors.get(row.index) or row_problem(row, images)
         if problem:
-            found.append(f"row {row.index}: {problem}")
+            # The source names the line of what may be a converted copy.
+            problem = problem.removeprefix(f"{asked.qa_file.name} line {row.index + 1}: ")
+            place = asked.places[row.index]
+            problem = problem.removeprefix(f"{asked.qa_file.name} {place}: ")
+            found.append(f"{place}: {problem}")
     return found
 
 
-def _look(path: Path) -> object:
+def _look(path: Path) -> ImageFacts | str:
     try:
         return inspect_image(path.read_bytes())
     except BadImage as error:

@@ -36,6 +36,9 @@ COLUMNS = {
 }
 """The keys of the public annotation files; `columns` in the YAML says otherwise."""
 
+UNREADABLE = "pixtrack_error"
+"""The key of a line that stands for a row which could not be read: why that was so."""
+
 BATCH_ROWS = 128
 
 
@@ -170,6 +173,8 @@ def record_values(
     if not isinstance(data, dict):
         return {}, f"expected a JSON object, found {type(data).__name__}"
     values = {field: data[key] for field, key in columns.items() if key in data}
+    if UNREADABLE in data:
+        return values, str(data[UNREADABLE])
     for field in required:
         if field not in values:
             return values, f"no key {columns[field]!r}; it has {', '.join(sorted(data))}"

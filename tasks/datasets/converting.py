@@ -2,214 +2,281 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import home
-from pixtrack.tasks.datasets.annotations import COLUMNS
+from pixtrack.tasks.datasets.annotations import COLUMNS, UNREADABLE
+from pixtrack.tasks.datasets.answer_files import Answers
 from pixtrack.tasks.datasets.fields import FIELDS
+from pixtrack.tasks.datasets.formats.base import letter
 from pixtrack.tasks.datasets.new_dataset import NewDataset
-from pixtrack.tasks.datasets.readers import FileRow, kind_of, read_rows
+from pixtrack.tasks.datasets.readers import READERS, FileRow, kind_of, question_file
+from pixtrack.tasks.datasets.row_images import KEPT, RowImages
+from pixtrack.tasks.datasets.row_values import OurRow, as_our_row, position_of
 from pixtrack.tasks.datasets.understanding import (
+    TURNS,
     Understood,
-    as_our_row,
     fields_found,
-    joined_with_answers,
+    option_keys_found,
 )
-
-ROWS_FOR_THE_KEYS = 2_000
-"""Rows that are looked at to find out what a file calls things."""
-
-
-@dataclass
-class InPlace:
-    """The files that a dataset's YAML will name."""
-
-    qa_file: Path
-    folder: Path
-    columns: dict[str, str]
-    moves: list[tuple[Path, Path]] = field(default_factory=list)
-
-    def keep(self) -> None:
-        """Puts converted files where they stay, once everything is known to be right."""
-        for made, place in self.moves:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if made.is_dir():
-                shutil.rmtree(place, ignore_errors=True)
-            shutil.move(str(made), str(place))
-            self.qa_file = place if self.qa_file == made else self.qa_file
-            self.folder = place if self.folder == made else self.folder
-        self.moves = []
+from pixtrack.tasks.images import BadImage
 
 
 @dataclass
 class Questions:
-    """A user's questions: understood, and either in our layout already or to be converted."""
+    """A user's questions, understood: the file itself, or a converted copy that is not in place yet."""
 
-    new: NewDataset
+    qa_file: Path
+    """The user's file, or the copy in a temporary folder."""
     folder: Path
+    """Where the names of images start."""
     understood: Understood
-    rows: list[dict[str, Any]]
-    problems: list[str]
-    direct: bool
-    """Whether the file itself can be the source."""
-    row_format: str
-    has_options: bool
+    columns: dict[str, str] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
+    """Of each row, where it stands in the user's file."""
+    errors: dict[int, str] = field(default_factory=dict)
+    """Why rows cannot be asked, by their index."""
+    row_format: str = "plain"
+    has_options: bool = False
+    converted: bool = False
+    kept: Path | None = None
+    """The temporary folder of images that were in the rows; the user's own is never moved."""
 
-    @contextmanager
-    def in_place(self, path: Path, *, keep: bool) -> Iterator[InPlace]:
-        """The files; converted ones in a temporary folder until `keep` is called."""
-        if self.direct:
-            columns = {o: k for o, k in self.understood.fields.items() if COLUMNS.get(o) != k}
-            yield InPlace(self.new.qa_file.expanduser().absolute(), self.folder, columns)
+    def put(self, qa_file: Path, images: Path) -> None:
+        """Puts a converted copy where it stays."""
+        if not self.converted:
             return
-        with tempfile.TemporaryDirectory(prefix="pixtrack-add-") as scratch:
-            made = self._converted(Path(scratch), path)
-            if keep:
-                made.keep()
-            yield made
-
-    def _converted(self, scratch: Path, path: Path) -> InPlace:
-        pictures = scratch / "images"
-        lines = []
-        for row in self.rows:
-            shown = [_stored(image, pictures) for image in row.pop("image", [])]
-            lines.append({**{COLUMNS[ours]: value for ours, value in row.items()}, "image": shown})
-        text = "".join(json.dumps(line, ensure_ascii=False, default=str) + "\n" for line in lines)
-        qa_file = scratch / path.with_suffix(".jsonl").name
-        qa_file.write_text(text, encoding="utf-8")
-        made = InPlace(qa_file, self.folder, {}, [(qa_file, path.with_suffix(".jsonl"))])
-        if pictures.exists():
-            made.folder = pictures
-            made.moves.append((pictures, home().root / "added" / self.new.name))
-        return made
+        if self.kept is not None:
+            shutil.rmtree(images, ignore_errors=True)
+            self.kept.rename(images)
+            self.folder, self.kept = images, None
+        qa_file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(str(self.qa_file), str(qa_file))
+        self.qa_file = qa_file
 
 
-def read_questions(new: NewDataset) -> Questions:
-    """The file's rows by our own keys. Raises UserError where no key can be a question's or image's."""
-    qa_file = new.qa_file.expanduser().absolute()
-    kind = kind_of(qa_file)
-    folder = (new.img_folder or qa_file.parent).expanduser().absolute()
+@contextmanager
+def read_questions(new: NewDataset) -> Iterator[Questions]:
+    """Reads the file once, a row at a time, into a temporary folder of the data home.
+
+    What is converted there is gone at the end unless it was put in place. Raises UserError where
+    the file cannot be read, and where no key can be the question's or the image's.
+    """
+    qa_file = question_file(new.qa_file.expanduser().absolute(), "--qa-file")
+    inside = qa_file if qa_file.is_dir() else qa_file.parent
+    folder = (new.img_folder or inside).expanduser().absolute()
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder (--img-folder)")
-    for name in new.columns or {}:
+    answers = Answers.of(new)
+    understood = _understood(new, qa_file, answers)
+    at = home().root / "added"
+    at.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=at) as scratch:
+        yield _Conversion(new, qa_file, folder, understood, answers, Path(scratch)).run()
+
+
+def _understood(new: NewDataset, qa_file: Path, answers: Answers | None) -> Understood:
+    """The fields by the file's keys. Raises UserError for keys that nobody can guess."""
+    chosen = new.columns or {}
+    for name in chosen:
         if name not in FIELDS:
             raise UserError(
                 f"dataset {new.name}: --column {name}: no such field; known: {', '.join(FIELDS)}"
             )
-    fields, rows = _rows_of(new, qa_file)
-    understood = Understood(kind, fields=fields)
-    direct = kind == "JSON Lines" and new.answers_file is None and not new.text_only
-    found: list[dict[str, Any]] = []
-    problems: list[str] = []
-    formats: set[str] = set()
-    for row in rows:
-        ours, error = as_our_row(row, fields, understood)
-        if not error and not new.text_only and _images(ours) is None:
-            error = "no image ([] says that the question is on none)"
-        if error:
-            problems.append(f"{qa_file.name} {row.place}: {error}")
-            ours = {"question": None, "answers": []}
-        elif direct:
-            direct = _unchanged(row, ours, fields)
-        formats.add(_format_of(ours))
-        found.append({**ours, "image": [] if new.text_only else _images(ours) or []})
-    if not found:
-        raise UserError(f"{qa_file}: no rows (--qa-file)")
-    has_options = any("options" in ours for ours in found)
-    row_format = next(
-        (name for name in ("conversation", "chartqapro", "vqa") if name in formats), "plain"
-    )
-    return Questions(new, folder, understood, found, problems, direct, row_format, has_options)
-
-
-def _rows_of(new: NewDataset, qa_file: Path) -> tuple[dict[str, str], Iterator[FileRow]]:
-    """(our field to the file's key, all rows). Raises UserError for keys that nobody can guess."""
-    rows = read_rows(qa_file)
-    first = list(islice(rows, ROWS_FOR_THE_KEYS))
-    if new.answers_file is not None:
-        first += list(rows)
-        answers = list(read_rows(new.answers_file.expanduser().absolute()))
-        key = fields_found(first, new.columns or {}).get("question_id", "question_id")
-        first, alone = joined_with_answers(first, answers, key)
-        if alone == len(first):
-            raise UserError(
-                f"{new.answers_file}: none of its rows has a {key!r} of {qa_file.name} "
-                "(--answers-file)"
-            )
-    if not first:
-        raise UserError(f"{qa_file}: no rows (--qa-file)")
-    readable = [row for row in first if not row.error]
-    if not readable:
-        raise UserError(f"{qa_file} {first[0].place}: {first[0].error}")
-    fields = fields_found(readable, new.columns or {})
+    kind = kind_of(qa_file)
+    reader = READERS[kind]
+    keys = reader.keys(qa_file)
+    has = sorted({*keys, *(answers.keys if answers is not None else ())})
+    if not keys:
+        first = next(reader.rows(qa_file), None)
+        if first is None:
+            raise UserError(f"{qa_file}: no rows (--qa-file)")
+        raise UserError(f"{qa_file} {first.place}: {first.error or 'an empty object'}")
+    fields = fields_found([*keys, *(k for k in has if k not in keys)], chosen)
     if new.text_only:
         fields.pop("image", None)
-    has = sorted({key for row in readable for key in row.values})
-    for field_name in ("question", *(() if new.text_only else ("image",))):
-        if field_name not in fields or fields[field_name] not in has:
-            wanted = fields.get(field_name, field_name)
-            none = "" if field_name == "question" else ", or --text-only"
+    in_messages = fields.get("question") in TURNS
+    needed = ["question", *([] if new.text_only or in_messages else ["image"]), *chosen]
+    for name in needed:
+        if fields.get(name) not in has:
+            wanted = fields.get(name, name)
+            none = ", or --text-only" if name == "image" and name not in chosen else ""
             raise UserError(
                 f"{qa_file}: no key {wanted!r}; it has {', '.join(has) or 'none'}: say which with "
-                f"--column {field_name}=KEY{none}"
+                f"--column {name}=KEY{none}"
             )
-
-    def every() -> Iterator[FileRow]:
-        yield from first
-        yield from rows
-
-    return {o: k for o, k in fields.items() if k in has or o in (new.columns or {})}, every()
+    return Understood(kind, fields=fields, option_keys=option_keys_found(keys))
 
 
-def _images(ours: Mapping[str, Any]) -> list[Any] | None:
-    """The images of a row: names or bytes; None where there is no word of any."""
-    value = ours.get("image")
-    if value is None or value == "":
-        return None
-    listed = value if isinstance(value, list) else [value]
-    return [_image(one) for one in listed]
+class _Conversion:
+    """One pass over a user's file."""
+
+    def __init__(
+        self,
+        new: NewDataset,
+        qa_file: Path,
+        folder: Path,
+        understood: Understood,
+        answers: Answers | None,
+        scratch: Path,
+    ) -> None:
+        self._new, self._file, self._understood, self._answers = new, qa_file, understood, answers
+        self._copy = scratch / "questions.jsonl"
+        self._images = RowImages(folder, scratch / "images")
+        self._found = Questions(qa_file, folder, understood)
+        self._direct = (
+            understood.kind == "JSON Lines" and answers is None and not new.text_only
+            and not understood.option_keys
+        )  # fmt: skip
+        self._positions: dict[int, tuple[int, int]] = {}
+        self._named, self._kept = False, False
+        self._ids: Counter[str] = Counter()
+        self._formats: set[str] = set()
+
+    def run(self) -> Questions:
+        """The questions, whole."""
+        found = self._found
+        with self._copy.open("w", encoding="utf-8") as copy:
+            for index, row in enumerate(READERS[self._understood.kind].rows(self._file)):
+                ours = as_our_row(self._joined(row), self._understood)
+                line = self._line(index, ours)
+                copy.write(json.dumps(line) + "\n")
+                found.places.append(ours.place)
+                if ours.error:
+                    found.errors[index] = ours.error
+                self._direct = self._direct and ours.unchanged and not ours.error
+        notes = self._understood.notes
+        repeated = sum(self._ids.values()) - len(self._ids)
+        notes.update({"with an id that an earlier row has": repeated} if repeated else {})
+        if self._answers is not None:
+            notes.update(self._answers.notes())
+            if self._answers.matched == 0:
+                raise UserError(
+                    f"{self._answers.path}: none of its rows has a {self._answers.key!r} of "
+                    f"{self._file.name} (--answers-file)"
+                )
+        self._finish()
+        return found
+
+    def _joined(self, row: FileRow) -> FileRow:
+        return row if self._answers is None else self._answers.joined(row)
+
+    def _line(self, index: int, ours: OurRow) -> dict[str, Any]:
+        """The row in our layout; of one that cannot be asked, why."""
+        question_id = ours.values.get("question_id")
+        names: list[str] = []
+        try:
+            if not ours.error:
+                names = self._names(ours, question_id)
+        except BadImage as problem:
+            ours.error = str(problem)
+        if ours.error:
+            return {UNREADABLE: ours.error, "question_id": _text(question_id)}
+        if question_id is not None:
+            self._ids[str(question_id)] += 1
+        self._formats.add(_format_of(ours))
+        self._found.has_options = self._found.has_options or "options" in ours.values
+        position = position_of(ours)
+        if position is not None and self._new.row_format != "choice_index":
+            self._positions[index] = (position, len(ours.values["options"]))
+        values = {COLUMNS[name]: value for name, value in ours.values.items() if value is not None}
+        return {**values, "image": names}
+
+    def _names(self, ours: OurRow, question_id: Any) -> list[str]:
+        if self._new.text_only:
+            return []
+        if ours.images is None:
+            raise BadImage("no image ([] says that the question is on none)")
+        names = self._images.of(ours.images, question_id)
+        for note in self._images.notes:
+            self._understood.notes[note] += 1
+        as_they_stand = [one.get("path") if isinstance(one, dict) else one for one in ours.images]
+        ours.unchanged = ours.unchanged and names == as_they_stand
+        self._kept = self._kept or any(map(self._images.is_kept, names))
+        self._named = self._named or not all(map(self._images.is_kept, names))
+        return names
+
+    def _finish(self) -> None:
+        found = self._found
+        found.row_format = next(
+            (name for name in ("conversation", "chartqapro", "vqa") if name in self._formats),
+            "plain",
+        )
+        if self._positions:
+            self._direct = False
+        if self._direct:
+            found.columns = {
+                ours: theirs
+                for ours, theirs in self._understood.fields.items()
+                if COLUMNS.get(ours) != theirs
+            }
+            return
+        found.converted = True
+        found.qa_file = self._copy
+        if self._kept:
+            found.folder = found.kept = self._images.kept
+        if self._positions or self._kept:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Positions as letters, and all images in one folder, now that the whole file is known."""
+        first = self._first_position()
+        done = self._copy.with_suffix(".done")
+        with self._copy.open(encoding="utf-8") as copy, done.open("w", encoding="utf-8") as out:
+            for index, text in enumerate(copy):
+                line = json.loads(text)
+                if index in self._positions:
+                    self._answer_by_letter(index, line, first)
+                if self._kept and "image" in line:
+                    line["image"] = [
+                        name.removeprefix(KEPT)
+                        if self._images.is_kept(name)
+                        else self._images.keep_file(name)
+                        for name in line["image"]
+                    ]
+                out.write(json.dumps(line) + "\n")
+        done.replace(self._copy)
+
+    def _first_position(self) -> int:
+        """Whether positions are counted from 0 or from 1: from 1 where that alone is possible."""
+        positions = self._positions.values()
+        first = int(
+            all(place > 0 for place, _ in positions)
+            and any(place == count for place, count in positions)
+        )
+        if positions:
+            note = f"golds that are an option's position, counted from {first}"
+            self._understood.notes[note] = len(positions)
+        return first
+
+    def _answer_by_letter(self, index: int, line: dict[str, Any], first: int) -> None:
+        position, count = self._positions[index]
+        if 0 <= position - first < count:
+            line[COLUMNS["answers"]] = letter(position - first)
+            return
+        error = f"the gold is {position}: neither an option nor the position of one of {count}"
+        self._found.errors[index] = error
+        line.clear()
+        line[UNREADABLE] = error
 
 
-def _image(value: Any) -> Any:
-    """A name or bytes, also of the datasets library's `{bytes, path}`."""
-    if isinstance(value, Mapping):
-        return value.get("bytes") or value.get("path") or json.dumps(value, default=str)[:200]
-    return value
-
-
-def _stored(image: Any, folder: Path) -> Any:
-    """A name as it is; bytes as a file in the folder, by their digest."""
-    if not isinstance(image, bytes):
-        return image
-    folder.mkdir(exist_ok=True)
-    name = hashlib.sha256(image).hexdigest()
-    (folder / name).write_bytes(image)
-    return name
-
-
-def _unchanged(row: FileRow, ours: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
-    """Whether the row means the same to the reader of our own layout."""
-    same = all(ours[name] == row.values.get(key) for name, key in fields.items() if name in ours
-               and name != "answers")  # fmt: skip
-    golds = row.values.get(fields.get("answers", ""))
-    kept = ours["answers"] == golds or (ours["answers"] == [] and golds is None)
-    return same and kept and "options" not in ours.keys() - fields.keys()
-
-
-def _format_of(ours: Mapping[str, Any]) -> str:
-    golds = ours["answers"]
-    if isinstance(ours["question"], list):
-        several = isinstance(golds, list) and len(golds) == len(ours["question"])
-        return "chartqapro" if several and "flags" in ours else "conversation"
-    many = isinstance(golds, list) and golds and isinstance(golds[0], Mapping)
+def _format_of(ours: OurRow) -> str:
+    golds = ours.values["answers"]
+    if isinstance(ours.values["question"], list):
+        several = isinstance(golds, list) and len(golds) == len(ours.values["question"])
+        return "chartqapro" if several and "flags" in ours.values else "conversation"
+    many = isinstance(golds, list) and golds and isinstance(golds[0], dict)
     return "vqa" if many else "plain"
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)[:200]

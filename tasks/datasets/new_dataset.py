@@ -19,6 +19,8 @@ class NewDataset:
     """A second file with the golds, joined by the question's id, as VQA has them."""
     text_only: bool = False
     """Whether the questions are on no image at all."""
+    dpi: int | None = None
+    """The resolution that pages of PDF documents get; None: the default."""
     metrics: tuple[str, ...] = ()
     headline: str = ""
     prompt: str = ""

@@ -3,7 +3,7 @@
 Imported by the inference child too: standard library and Pillow only, Python 3.10.
 """
 
-from pixtrack.tasks.images.not_images import what_it_is
+from pixtrack.tasks.images.not_images import known_kind, what_it_is
 from pixtrack.tasks.images.reading import (
     EXTENSIONS,
     MAX_PIXELS,
@@ -21,6 +21,7 @@ __all__ = [
     "ImageFacts",
     "decode_image",
     "inspect_image",
+    "known_kind",
     "load_image",
     "what_it_is",
 ]

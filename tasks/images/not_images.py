@@ -63,14 +63,9 @@ _SHOWN = 40
 def what_it_is(data: bytes) -> str:
     """Why data that no decoder knows is no image that can be shown: what it is instead, and a way out."""
     head = data[:_LOOKED_AT]
-    for starts, said in _STARTS:
-        if head.startswith(starts):
-            return f"not an image that can be shown but {said}"
-    if head[4:8] == b"ftyp":
-        said = _BOXES.get(head[8:12], "a video or a sound: take pictures out of it as PNG")
-        return f"not an image that can be shown but {said}"
-    if head[128:132] == b"DICM":
-        return "not an image that can be shown but a medical image (DICOM): convert it to PNG"
+    known = known_kind(head)
+    if known is not None:
+        return f"not an image that can be shown but {known}"
     if not head.strip(b"\0"):
         return "not an image: nothing but zero bytes, as an interrupted download leaves"
     text = _text(head)
@@ -78,6 +73,18 @@ def what_it_is(data: bytes) -> str:
         return f"not an image but {_kind_of_text(text)}"
     damaged = _DAMAGED if head.startswith(_KNOWN_STARTS) else "a format that is not known here"
     return f"not an image that can be shown: {damaged}"
+
+
+def known_kind(head: bytes) -> str | None:
+    """What a file is by its first bytes, with a way out; None for images, text and the unknown."""
+    for starts, said in _STARTS:
+        if head.startswith(starts):
+            return said
+    if head[4:8] == b"ftyp":
+        return _BOXES.get(head[8:12], "a video or a sound: take pictures out of it as PNG")
+    if head[128:132] == b"DICM":
+        return "a medical image (DICOM): convert it to PNG"
+    return None
 
 
 def _kind_of_text(text: str) -> str:

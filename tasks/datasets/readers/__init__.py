@@ -1,64 +1,98 @@
 """What people have their questions in: one row and one module a kind of file.
 
-A reader gives records by the file's own keys; `fields_found` says which of them mean what.
+A reader gives records by the file's own keys; `understanding` says which of them mean what.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pixtrack.configs.errors import UserError
-from pixtrack.tasks.datasets.readers.base import FileRow
-from pixtrack.tasks.datasets.readers.json_document import json_document
-from pixtrack.tasks.datasets.readers.json_lines import json_lines
-from pixtrack.tasks.datasets.readers.parquet import parquet
-from pixtrack.tasks.datasets.readers.tabular import comma_separated, tab_separated
+from pixtrack.tasks.datasets.readers.base import FileRow, Reader
+from pixtrack.tasks.datasets.readers.json_document import json_document, json_document_keys
+from pixtrack.tasks.datasets.readers.json_lines import json_lines, json_lines_keys
+from pixtrack.tasks.datasets.readers.parquet import parquet, parquet_files, parquet_keys
+from pixtrack.tasks.datasets.readers.tabular import separated, separated_keys
+from pixtrack.tasks.images import known_kind
 
-__all__ = ["READERS", "FileRow", "kind_of", "read_rows"]
+__all__ = ["READERS", "FileRow", "Reader", "kind_of", "question_file"]
 
-READERS: dict[str, Callable[[Path], Iterator[FileRow]]] = {
-    "JSON Lines": json_lines,
-    "JSON": json_document,
-    "CSV": comma_separated,
-    "TSV": tab_separated,
-    "parquet": parquet,
+READERS: dict[str, Reader] = {
+    "JSON Lines": Reader(json_lines, json_lines_keys),
+    "JSON": Reader(json_document, json_document_keys),
+    "CSV": Reader(separated, separated_keys),
+    "TSV": Reader(separated, separated_keys),
+    "parquet": Reader(parquet, parquet_keys),
 }
 
-_BY_SUFFIX = {
-    ".csv": "CSV",
-    ".tsv": "TSV",
-    ".tab": "TSV",
-    ".parquet": "parquet",
-    ".jsonl": "JSON Lines",
-}
+_BY_SUFFIX = {".csv": "CSV", ".tsv": "TSV", ".tab": "TSV", ".parquet": "parquet"}
+_SUFFIXES = (*_BY_SUFFIX, ".jsonl", ".ndjson", ".json")
+_IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+
+
+def question_file(path: Path, option: str) -> Path:
+    """The file itself, or of a folder: the folder where it holds parquet, else its one file.
+
+    Raises UserError for what is not there, and for a folder with no file of questions or several.
+    """
+    if not path.is_dir():
+        if not path.is_file():
+            raise UserError(f"{path}: no such file ({option})")
+        return path
+    if parquet_files(path):
+        return path
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
+    if len(files) == 1:
+        return files[0]
+    found = ", ".join(file.name for file in files[:5]) or "none"
+    raise UserError(
+        f"{path}: a folder with one file of questions ({', '.join(_SUFFIXES)}) is expected, and it "
+        f"has {found}: name the file ({option})"
+    )
 
 
 def kind_of(path: Path) -> str:
     """The kind of file: by its name, and for JSON by whether its first line is a whole object.
 
-    Raises UserError for a file that is not there.
+    Raises UserError for a file that cannot be opened, and for one that is something else.
     """
     if path.is_dir():
         return "parquet"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file (--qa-file)")
-    known = _BY_SUFFIX.get(path.suffix.lower())
-    if known is not None and known != "JSON Lines":
-        return known
-    with path.open("rb") as file:
-        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-        file.seek(0)
-        lines = sum(1 for line in file if line.strip())
-    if start[:4] == b"PAR1":
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if start.startswith(b"PAR1"):
         return "parquet"
-    if start.startswith(b"[") or (lines > 1 and start.split(b"\n")[0].strip() in (b"{", b"[")):
+    other = "an image" if start.startswith(_IMAGES) else known_kind(start)
+    if other is not None:
+        raise UserError(f"{path}: not a file of questions but {other}")
+    named = _BY_SUFFIX.get(path.suffix.lower())
+    return named if named is not None else _kind_of_json(path, start)
+
+
+def _kind_of_json(path: Path, start: bytes) -> str:
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    lines = path.suffix.lower() in (".jsonl", ".ndjson")
+    if text.startswith(b"[") and not lines:
         return "JSON"
-    return (
-        "JSON" if known is None and lines == 1 and path.suffix.lower() == ".json" else "JSON Lines"
-    )
+    if text.split(b"\n")[0].strip() in (b"{", b"["):
+        return "JSON"
+    if lines or not text.startswith(b"{"):
+        return "JSON" if text.startswith(b"[") and _is_document(path) else "JSON Lines"
+    return "JSON" if _has_one_line(path) else "JSON Lines"
 
 
-def read_rows(path: Path) -> Iterator[FileRow]:
-    """The file's records, by its own keys. Raises UserError where it cannot be read at all."""
-    return READERS[kind_of(path)](path)
+def _has_one_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        filled = (line for line in file if line.strip())
+        next(filled, None)
+        return next(filled, None) is None
+
+
+def _is_document(path: Path) -> bool:
+    """Whether a file that is called JSON Lines is one JSON list all the same."""
+    with path.open("rb") as file:
+        first = next((line for line in file if line.strip()), b"").rstrip()
+    return not first.endswith(b"]") or _has_one_line(path)

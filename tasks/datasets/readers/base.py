@@ -1,9 +1,11 @@
-"""A row of a user's file, as its reader gives it."""
+"""A row of a user's file, and what a reader of one kind of file has to do."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -15,6 +17,24 @@ class FileRow:
     """Where it stands, in the file's own terms: line 3, row 7, item 2."""
     values: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One kind of file."""
+
+    rows: Callable[[Path], Iterator[FileRow]]
+    """The records in order, one at a time. Raises UserError where the file cannot be read at all."""
+    keys: Callable[[Path], list[str]]
+    """The keys that records have, without reading more than is needed. Raises UserError too."""
+
+
+def keys_of(rows: Iterator[FileRow]) -> list[str]:
+    """The keys of all records, in the order in which they come."""
+    found: dict[str, None] = {}
+    for row in rows:
+        found |= dict.fromkeys(row.values)
+    return list(found)
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -29,6 +49,10 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError(f"not valid UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON ({error})") from None
+    except ValueError as error:
+        if "integer string conversion" in str(error):
+            raise ValueError("a number of more than 4,300 digits") from None
+        raise
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

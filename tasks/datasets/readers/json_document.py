@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.errors import UserError
-from pixtrack.tasks.datasets.readers.base import FileRow, parse_json
+from pixtrack.tasks.datasets.readers.base import FileRow, keys_of, parse_json
 
 LISTS = ("data", "questions", "annotations", "samples", "rows", "examples", "items")
+
+ONE_ROW = ("question", "conversations", "messages")
+"""Keys by which an object is seen to be a single row."""
 
 
 def json_document(path: Path) -> Iterator[FileRow]:
@@ -30,6 +33,11 @@ def json_document(path: Path) -> Iterator[FileRow]:
             yield FileRow(f"item {number}", error=f"expected an object, found {found}")
 
 
+def json_document_keys(path: Path) -> list[str]:
+    """The keys of all rows."""
+    return keys_of(json_document(path))
+
+
 def _rows(data: Any, path: Path) -> list[Any]:
     if isinstance(data, list):
         return data
@@ -40,6 +48,8 @@ def _rows(data: Any, path: Path) -> list[Any]:
                 return rows
         if data and all(isinstance(row, dict) for row in data.values()):
             return [{"question_id": key, **row} for key, row in data.items()]
+        if any(isinstance(data.get(key), str | list) for key in ONE_ROW):
+            return [data]
     raise UserError(
         f"{path}: holds no list of questions: a list of objects is expected, or an object with one "
         f"as {', '.join(LISTS)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixtrack.tasks.datasets.readers.base import FileRow, parse_json
+from pixtrack.tasks.datasets.readers.base import FileRow, keys_of, parse_json
 
 
 def json_lines(path: Path) -> Iterator[FileRow]:
@@ -26,3 +26,8 @@ def json_lines(path: Path) -> Iterator[FileRow]:
             else:
                 found = type(data).__name__
                 yield FileRow(place, error=f"expected a JSON object, found {found}")
+
+
+def json_lines_keys(path: Path) -> list[str]:
+    """The keys of all lines: the first ones need not have them all."""
+    return keys_of(json_lines(path))

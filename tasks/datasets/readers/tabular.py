@@ -1,57 +1,70 @@
-"""CSV and TSV with a header line. A cell that is the text of a list is a list."""
+"""CSV and TSV with a header line. A cell that is the text of a list is a list; an empty one is none."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.datasets.readers.base import FileRow
-from pixtrack.tasks.literals import read_list
 
-LONGEST_CELL = 16 << 20
+LONGEST_CELL = 64 << 20
+"""Characters: cells may hold an image's base64."""
+DELIMITERS = (",", ";", "\t", "|")
+"""What separates cells: Excel writes semicolons where the comma is the decimal point."""
 
 
-def separated(path: Path, delimiter: str) -> Iterator[FileRow]:
+def separated(path: Path) -> Iterator[FileRow]:
     """The rows; a row of more cells than the header has an error."""
+    with _table(path) as (header, reader):
+        for cells in reader:
+            if not any(cells):
+                continue
+            place = f"line {reader.line_num}"
+            if len(cells) > len(header):
+                more = f"{len(cells)} cells, but the header has {len(header)}"
+                yield FileRow(place, error=more)
+                continue
+            cells += [""] * (len(header) - len(cells))
+            yield FileRow(place, {k: v or None for k, v in zip(header, cells, strict=True)})
+
+
+def separated_keys(path: Path) -> list[str]:
+    """The header."""
+    with _table(path) as (header, _):
+        return header
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[tuple[list[str], Any]]:
     csv.field_size_limit(LONGEST_CELL)
+    with path.open("rb") as raw:
+        start = raw.read(2)
+    utf_16 = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter)
+        with path.open(encoding="utf-16" if utf_16 else "utf-8-sig", newline="") as file:
+            delimiter = _delimiter(file.readline(), path)
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = next(reader, [])
             twice = {name for name in header if header.count(name) > 1}
             if twice:
                 raise UserError(f"{path}: the column {min(twice)!r} is given twice")
-            for cells in reader:
-                if not any(cells):
-                    continue
-                place = f"line {reader.line_num}"
-                if len(cells) > len(header):
-                    more = f"{len(cells)} cells, but the header has {len(header)}"
-                    yield FileRow(place, error=more)
-                else:
-                    named = zip(header, cells, strict=False)
-                    yield FileRow(place, {name: _value(cell) for name, cell in named if cell})
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not valid UTF-8 at byte {error.start}: save it as UTF-8"
-        ) from None
+            yield header, reader
+    except UnicodeError as error:
+        at = getattr(error, "start", 0)
+        raise UserError(f"{path}: not valid UTF-8 at byte {at}: save it as UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{path}: not a table of cells ({error})") from None
 
 
-def comma_separated(path: Path) -> Iterator[FileRow]:
-    """A CSV file."""
-    return separated(path, ",")
-
-
-def tab_separated(path: Path) -> Iterator[FileRow]:
-    """A TSV file."""
-    return separated(path, "\t")
-
-
-def _value(cell: str) -> Any:
-    items = read_list(cell) if cell.startswith("[") else None
-    return cell if items is None else list(items)
+def _delimiter(header: str, path: Path) -> str:
+    """The delimiter by the file's name, or the one that the header has most of."""
+    usual = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+    if usual in header:
+        return usual
+    return max(DELIMITERS, key=lambda one: (header.count(one), one == usual))

@@ -74,9 +74,7 @@ def test_bad_rows_are_listed_and_nothing_is_written(folder: Folder, configs: Pat
     folder.write([row(0), *(row(n, image=f"gone{n}.png") for n in range(1, 8))])
     with pytest.raises(UserError) as caught:
         add_dataset(new(folder))
-    assert "7 of 8 rows cannot be asked: row 1: qa.jsonl line 2: image 'gone1.png'" in str(
-        caught.value
-    )
+    assert "qa.jsonl: 7 of 8 rows cannot be asked: line 2: image 'gone1.png'" in str(caught.value)
     assert "(and 2 more). Mend them, or add --allow-bad-rows" in str(caught.value)
     assert not (configs / "datasets" / "mine.yaml").exists()
     added = add_dataset(new(folder, allow_bad_rows=True))
@@ -85,7 +83,7 @@ def test_bad_rows_are_listed_and_nothing_is_written(folder: Folder, configs: Pat
 
 def test_a_file_of_bad_rows_alone_is_refused_even_so(folder: Folder) -> None:
     folder.write([row(0, image="gone.png")])
-    with pytest.raises(UserError, match="1 of 1 rows cannot be asked"):
+    with pytest.raises(UserError, match="1 of 1 row cannot be asked"):
         add_dataset(new(folder, allow_bad_rows=True))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import json
-import os
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -15,8 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pypdfium2
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import PACKAGE_ROOT, Home
@@ -24,6 +23,7 @@ from pixtrack.tasks.datasets import prepare
 from pixtrack.tasks.datasets.adding import add_dataset
 from pixtrack.tasks.datasets.new_dataset import NewDataset
 from pixtrack.tasks.records import Sample
+from tests.shared import SHARED, needs_shared
 from tests.tasks.datasets.conftest import Folder
 
 
@@ -129,7 +129,7 @@ def test_several_images_options_and_no_golds(folder: Folder, home: Home, tmp_pat
     assert [len(s.images) for s in samples] == [2, 1, 1, 0]
     assert [s.options for s in samples] == [("x", "y"), ("red", "blue"), (), ()]
     assert [s.answers for s in samples] == [("A",), ("B",), (), ("yes",)]
-    assert "without a gold: asked, and not scored (1 rows)" in said
+    assert "without a gold: asked, and not scored (1 row)" in said
 
 
 def test_golds_of_other_shapes_are_read_as_what_they_are(
@@ -234,8 +234,17 @@ def test_a_name_that_means_something_else_is_refused(
         ({"answer": ["  "]}, "line 2: a gold answer is empty"),
         ({"answer": [None]}, "line 2: a gold answer is empty"),
         ({"answer": {"start": 3}}, "line 2: the gold is an object with start"),
-        ({"image": 42}, "no file name"),
-        ({"image": None}, "line 2: image: no file name"),
+        ({"image": 42}, "line 2: image '42': no such file"),
+        ({"image": True}, "line 2: image True: neither a file name nor an image"),
+        ({"image": [["0.png"]]}, "line 2: image ['0.png']: neither a file name nor an image"),
+        (
+            {"image": "https://example.org/0.png"},
+            "line 2: image 'https://example.org/0.png': a web",
+        ),
+        ({"image": None}, "line 2: no image"),
+        ({"image": "..\\0.png"}, "line 2: image"),
+        ({"answer": "\ud800"}, "line 2: 'answer' is not valid Unicode"),
+        ({"answer": True}, "line 2: the gold answer is 'True'"),
         ({"question": None}, "line 2: no question"),
         ({"question": ["a", "b"], "answer": ["c", "d", "e"]}, "2 questions but 3 gold answers"),
         ({"question": {"text": "q"}}, "expected text"),
@@ -251,49 +260,291 @@ def test_a_row_that_cannot_be_asked_is_named_and_nothing_is_written(
     assert not list(configs.glob("datasets/mine.*"))
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["text", "path", "bytes", "from", "value", "x"]), inner, max_size=3),
-    max_leaves=6,
-)  # fmt: skip
-KEYS = st.sampled_from(
-    ["question", "answer", "image", "options", "id", "conversations", "A", "B", "z"]
-)
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    rows=st.lists(st.dictionaries(KEYS, JSON, max_size=6) | JSON, max_size=4), lines=st.booleans()
-)
-def test_no_shape_of_rows_is_a_traceback(
-    folder: Folder, tmp_path: Path, rows: list[Any], lines: bool
+@pytest.mark.parametrize("kind", [*FILES, "names and bytes"])
+def test_a_users_own_files_are_never_moved_or_changed(
+    folder: Folder, home: Home, tmp_path: Path, kind: str
 ) -> None:
-    file = tmp_path / ("q.jsonl" if lines else "q.json")
-    if lines:
-        _lines(file, rows)
+    """The image folder is called `images`, as the folder of converted ones is."""
+    own = tmp_path / "own"
+    own.mkdir()
+    if kind == "names and bytes":
+        data = base64.b64encode((folder.images / "1.png").read_bytes()).decode()
+        file = _lines(own / "q.jsonl", [ROWS[0], {**ROWS[1], "image": data}])
     else:
-        write_json(file, rows)
-    try:
-        add_dataset(NewDataset("mine", file, folder.images, replace=True, allow_bad_rows=True))
-    except UserError as error:
-        assert "\n" not in str(error)
+        file = FILES[kind](own, folder)
+    before = (snapshot(folder.images), snapshot(own))
+    samples, _ = added(folder, file, home)
+    assert (snapshot(folder.images), snapshot(own)) == before
+    assert [len(s.images) for s in samples] == [1, 1] and not any(s.error for s in samples)
+    assert len({s.image for s in samples}) == 2
 
 
-CASES = (
-    Path(os.environ.get("PIXTRACK_TEST_SHARED") or PACKAGE_ROOT.parent / "shared")
-    / "cases"
-    / "rows"
+def test_nothing_is_left_of_a_file_that_is_refused(
+    folder: Folder, tmp_path: Path, configs: Path
+) -> None:
+    data = base64.b64encode((folder.images / "1.png").read_bytes()).decode()
+    file = _lines(tmp_path / "q.jsonl", [{**ROWS[0], "image": data}, {"question": "no image?"}])
+    with pytest.raises(UserError, match="line 2: no image"):
+        add_dataset(NewDataset("mine", file, folder.images))
+    assert not list((tmp_path / "home" / "added").iterdir())
+    assert not list(configs.glob("datasets/mine.*"))
+
+
+@pytest.mark.parametrize(
+    ("named", "there", "said"),
+    [
+        ("documents/x.png", "x.png", "folders that the image folder lacks"),
+        ("a\\x.png", "a/x.png", "folders that the image folder lacks"),
+        ("x", "x.jpg", "without their ending"),
+        (262148, "COCO_val2014_000000262148.jpg", "by number"),
+        ("262148", "val/000000262148.png", "by number"),
+    ],
 )
+def test_images_are_found_by_the_names_that_people_give_them(
+    folder: Folder, home: Home, tmp_path: Path, named: Any, there: str, said: str
+) -> None:
+    place = folder.images / there
+    place.parent.mkdir(exist_ok=True)
+    shutil.copy(folder.images / "0.png", place)
+    file = _lines(tmp_path / "q.jsonl", [{"question": "q?", "answer": "a", "image": named}])
+    samples, told = added(folder, file, home)
+    assert len(samples[0].images) == 1 and said in told
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason=f"no case rows at {CASES}")
+def test_an_absolute_path_into_the_folder_is_taken_and_another_is_not(
+    folder: Folder, home: Home, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside.png"
+    shutil.copy(folder.images / "0.png", outside)
+    rows = [{**ROWS[0], "image": str(folder.images / "0.png")}, {**ROWS[1], "image": str(outside)}]
+    samples, _ = added(folder, _lines(tmp_path / "q.jsonl", rows), home, allow_bad_rows=True)
+    assert len(samples[0].images) == 1 and "outside.png" in samples[1].error
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "there"),
+    [("a/x.png", "b/x.png", ["x.png"]), ("x", "x", ["p/x.png", "q/x.jpg"])],
+)
+def test_a_name_that_may_mean_another_image_is_not_guessed(
+    folder: Folder, tmp_path: Path, first: str, second: str, there: list[str]
+) -> None:
+    for name in there:
+        (folder.images / name).parent.mkdir(exist_ok=True)
+        shutil.copy(folder.images / "0.png", folder.images / name)
+    rows = [{**ROWS[0], "image": first}, {**ROWS[1], "image": second}]
+    with pytest.raises(UserError, match=r"line 2: image '.*': (may be|would be)"):
+        add_dataset(NewDataset("mine", _lines(tmp_path / "q.jsonl", rows), folder.images))
+
+
+def test_vlmevalkits_tables_hold_images_as_base64_and_refer_to_earlier_rows(
+    folder: Folder, home: Home, tmp_path: Path
+) -> None:
+    data = base64.b64encode((folder.images / "2.png").read_bytes()).decode()
+    file = tmp_path / "t.tsv"
+    file.write_text(
+        f"index\tquestion\timage\tA\tB\tanswer\n0\tWhich?\t{data}\tred\tblue\tB\n"
+        "1\tAnd?\t0\tup\tdown\tA\n"
+    )
+    samples, said = added(folder, file, home)
+    assert samples[0].image == samples[1].image
+    assert samples[0].image == hashlib.sha256((folder.images / "2.png").read_bytes()).hexdigest()
+    assert [s.options for s in samples] == [("red", "blue"), ("up", "down")]
+    assert "options from 'A', 'B'" in said and "images given as base64 (1 row)" in said
+
+
+def test_vqas_own_files_name_images_by_number(folder: Folder, home: Home, tmp_path: Path) -> None:
+    shutil.copy(folder.images / "0.png", folder.images / "COCO_val2014_000000000042.jpg")
+    questions = {"questions": [{"image_id": 42, "question": "q?", "question_id": 420}]}
+    annotations = {"annotations": [{
+        "question_id": 420, "image_id": 42, "multiple_choice_answer": "net",
+        "answers": [{"answer": "net", "answer_confidence": "yes", "answer_id": 1}] * 10,
+        "question_type": "what is", "answer_type": "other"}]}  # fmt: skip
+    answers = write_json(tmp_path / "a.json", annotations)
+    file = write_json(tmp_path / "q.json", questions)
+    samples, said = added(folder, file, home, answers_file=answers)
+    assert samples[0].answers == ("net",) * 10 and samples[0].question_type == "what is"
+    assert "not used: 'multiple_choice_answer'" in said
+
+
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [
+        ([{"question_id": "a", "answer": "1"}, {"question_id": "a", "answer": "2"}], "once more"),
+        ([{"question_id": "z", "answer": "1"}], "none of its rows has a 'question_id'"),
+        ([{"question_id": None, "answer": "1"}], "item 1: no 'question_id'"),
+        ([{"answer": "1"}], "no key 'question_id' to join it by"),
+        ([7], "item 1: expected an object"),
+    ],
+)
+def test_answers_that_cannot_be_joined_are_refused_by_their_own_file(
+    folder: Folder, tmp_path: Path, annotations: list[Any], said: str
+) -> None:
+    questions = write_json(
+        tmp_path / "q.json", [{"question_id": "a", "question": "q?", "image": "0.png"}]
+    )
+    answers = write_json(tmp_path / "a.json", annotations)
+    with pytest.raises(UserError, match=said) as refused:
+        add_dataset(NewDataset("mine", questions, folder.images, answers_file=answers))
+    assert "a.json" in str(refused.value)
+
+
+def test_answers_that_find_no_question_and_questions_without_one_are_said(
+    folder: Folder, home: Home, tmp_path: Path
+) -> None:
+    rows = [{"question_id": n, "question": "q?", "image": "0.png"} for n in range(3)]
+    answers = write_json(
+        tmp_path / "a.json", [{"question_id": n, "answer": "x"} for n in (0, 8, 9)]
+    )
+    _, said = added(folder, write_json(tmp_path / "q.json", rows), home, answers_file=answers)
+    assert "of which a.json has no answer (2 rows)" in said
+    assert "of a.json that answer no question here (2 rows)" in said
+
+
+@pytest.mark.parametrize(
+    ("golds", "letters", "first"), [([0, 1], "AB", 0), ([1, 2], "AB", 1), (["1", "0"], "BA", 0)]
+)
+def test_golds_that_are_positions_become_letters_and_that_is_said(
+    folder: Folder, home: Home, tmp_path: Path, golds: list[Any], letters: str, first: int
+) -> None:
+    rows = [{**ROWS[0], "options": ["x", "y"], "answer": gold} for gold in golds]
+    samples, said = added(folder, _lines(tmp_path / "q.jsonl", rows), home)
+    assert "".join(s.answers[0] for s in samples) == letters
+    assert f"an option's position, counted from {first} (2 rows)" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"A": "x", "B": "y"}, ("x", "y")),
+        (["A. x", "B. y"], ("x", "y")),
+        (["(A) x", "(B) y"], ("x", "y")),
+        ("['x', 'y']", ("x", "y")),
+        ("A) x\nB) y", ("x", "y")),
+        (["B. x", "A. y"], ("B. x", "A. y")),
+        ([1, 2], ("1", "2")),
+    ],
+)
+def test_options_of_every_shape(
+    folder: Folder, home: Home, tmp_path: Path, options: Any, found: tuple[str, ...]
+) -> None:
+    rows = [{**ROWS[0], "options": options, "answer": "B"}]
+    samples, _ = added(folder, _lines(tmp_path / "q.jsonl", rows), home)
+    assert samples[0].options == found and samples[0].answers == ("B",)
+
+
+def test_a_gold_that_is_no_option_is_said(folder: Folder, home: Home, tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "choice_a": "x", "choice_b": "y", "answer": "z"}]
+    samples, said = added(folder, _lines(tmp_path / "q.jsonl", rows), home)
+    assert samples[0].options == ("x", "y")
+    assert "whose gold is neither an option nor its letter: no answer is right (1 row)" in said
+
+
+@pytest.mark.parametrize(
+    ("gold", "golds"),
+    [
+        (42.0, ("42",)),
+        (float("nan"), ()),
+        ("['42' 'forty-two']", ("42", "forty-two")),
+        ("['it''s']", ("it", "s")),
+        ("['42', \"forty-two\"]", ("42", "forty-two")),
+        ("[unclosed", ("[unclosed",)),
+        ("[" * 5000, ("[" * 5000,)),
+        ([1, 2.5, "x"], ("1", "2.5", "x")),
+    ],
+)
+def test_golds_are_what_was_meant(
+    folder: Folder, home: Home, tmp_path: Path, gold: Any, golds: tuple[str, ...]
+) -> None:
+    file = _lines(tmp_path / "q.jsonl", [ROWS[0], {**ROWS[1], "answer": gold}])
+    samples, _ = added(folder, file, home)
+    assert samples[1].answers == golds
+
+
+def test_messages_of_chat_interfaces_are_conversations(
+    folder: Folder, home: Home, tmp_path: Path
+) -> None:
+    rows = [
+        {"messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "image", "image": "1.png"},
+                                         {"type": "text", "text": "What?"}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "that"}]}]},
+        {"images": ["0.png"], "messages": [{"role": "user", "content": "<image>Only asked?"}]},
+    ]  # fmt: skip
+    samples, _ = added(folder, _lines(tmp_path / "q.jsonl", rows), home)
+    assert [s.question for s in samples] == ["What?", "Only asked?"]
+    assert [s.answers for s in samples] == [("that",), ()]
+    assert all(len(s.images) == 1 for s in samples)
+
+
+def test_a_column_that_the_file_lacks_is_refused_for_every_field(
+    folder: Folder, tmp_path: Path
+) -> None:
+    file = _lines(tmp_path / "q.jsonl", ROWS)
+    for name in ("answers", "question_type", "image"):
+        with pytest.raises(UserError, match="no key 'nosuch'"):
+            add_dataset(NewDataset("mine", file, folder.images, columns={name: "nosuch"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("q.xlsx", b"PK\x03\x04" + b"x" * 50, "not a file of questions but a ZIP archive"),
+        ("q.jsonl.gz", b"\x1f\x8b" + b"x" * 50, "not a file of questions but a compressed file"),
+        ("q.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        ("q.json", b"\x89PNG\r\n\x1a\n", "not a file of questions but an image"),
+        ("q.csv", b'question,answer,image\n"q,a,0.png\n', "not a table of cells"),
+        ("q.csv", "question,answer,image\né,a,0.png\n".encode("latin-1"), "save it as UTF-8"),
+        ("q.csv", b"question,answer,answer,image\nq,a,b,0.png\n", "'answer' is given twice"),
+        ("q.parquet", b"PAR1" + b"x" * 50 + b"PAR1", "not readable parquet"),
+        ("q.json", b"[" * 100_000, "nested too deeply"),
+        ("q.jsonl", b'{"question": ' + b"9" * 5000 + b"}", "line 1: a number of more than 4,300"),
+        ("q.jsonl", b'{"question": "q",}', "line 1: not valid JSON"),
+        ("q.jsonl", b'{"question": "a", "question": "b"}', "line 1: the key 'question' is given"),
+        ("q.jsonl", b"", "no rows"),
+        ("q.json", b"{}", "holds no list of questions"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why_in_one_line(
+    folder: Folder, tmp_path: Path, name: str, data: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=said) as refused:
+        add_dataset(NewDataset("mine", tmp_path / name, folder.images))
+    assert "\n" not in str(refused.value) and name in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_tables_are_read_as_spreadsheets_write_them(
+    folder: Folder, home: Home, tmp_path: Path, encoding: str, delimiter: str
+) -> None:
+    lines = [["question", "answer", "image"], ["é?", "a", "0.png"]]
+    text = "\r\n".join(delimiter.join(cells) for cells in lines)
+    (tmp_path / "q.csv").write_bytes(text.encode(encoding))
+    samples, _ = added(folder, tmp_path / "q.csv", home)
+    assert [(s.question, s.answers) for s in samples] == [("é?", ("a",))]
+
+
+def test_a_text_of_a_parquet_file_that_is_not_utf_8_spoils_its_row_alone(
+    folder: Folder, home: Home, tmp_path: Path
+) -> None:
+    questions = pa.array([b"\xff", b"fine?"]).view(pa.string())
+    columns = {"question": questions, "answer": ["a", "b"], "image": ["0.png", "1.png"]}
+    pq.write_table(pa.table(columns), tmp_path / "q.parquet")
+    samples, _ = added(folder, tmp_path / "q.parquet", home, allow_bad_rows=True)
+    assert "not valid UTF-8" in samples[0].error and samples[1].error == ""
+
+
+@needs_shared("cases/rows")
 def test_the_cases_from_the_field(folder: Folder, home: Home) -> None:
     shutil.copy(folder.images / "0.png", folder.images / "page.bmp")
     shutil.copy(folder.images / "1.png", folder.images / "bilevel.png")
-    for path in sorted(CASES.glob("*.jsonl")):
+    for path in sorted((SHARED / "cases" / "rows").glob("*.jsonl")):
         try:
             samples, _ = added(folder, path, home, allow_bad_rows=True)
         except UserError as error:
