@@ -2,10 +2,13 @@
 
     python bench/prepare.py --kind folder --images 5000     # annotation JSONL and image folder
     python bench/prepare.py --kind hub --images 1286        # parquet shards at DocVQA's size
+    python bench/prepare.py --kind documents --documents DIR --dpi 144   # PDF files, all pages
 
 Makes scanned-page-like images of 1700×2200 in a temporary folder (PNG and JPEG, sizes like
 DocVQA's), prepares them in a process of its own, and prints one JSON line: images a second, and
-the peak resident memory of that process. The local hub runs in another process.
+the peak resident memory of that process. The local hub runs in another process. Documents are the
+user's own: one question each; the memory is then the sum of this process's peak and as many of the
+largest rendering process's peaks as there are such processes.
 """
 
 from __future__ import annotations
@@ -75,6 +78,24 @@ def folder(root: Path, images: int, questions: int) -> dict[str, Any]:
     }
 
 
+def documents(root: Path, pdfs: Path, dpi: int) -> dict[str, Any]:
+    """One question on each document of a folder."""
+    root.mkdir(parents=True)
+    names = sorted(path.name for path in pdfs.glob("*.pdf"))
+    if not names:
+        sys.exit(f"{pdfs}: no PDF documents; name their folder: --documents")
+    with (root / "qa.jsonl").open("w") as file:
+        for name in names:
+            line = {"image": name, "question": "What is it?", "answer": ["a"]}
+            file.write(json.dumps(line) + "\n")
+    return {
+        "kind": "annotations",
+        "qa_file": str(root / "qa.jsonl"),
+        "img_folder": str(pdfs.absolute()),
+        "dpi": dpi,
+    }
+
+
 def shards(root: Path, images: int, questions: int, row_group: int) -> dict[str, Path]:
     """Parquet shards as the hub has DocVQA's: each question's row holds its image again."""
     base = pages(20)
@@ -124,6 +145,7 @@ def measure(source: dict[str, Any], home: Path, out: Any) -> None:
     from pixtrack.configs.paths import Home
     from pixtrack.configs.schema import DatasetConfig
     from pixtrack.tasks.datasets import prepare
+    from pixtrack.tasks.datasets.pdf_renderers import MOST_RENDERERS
 
     config = DatasetConfig.model_validate(
         {
@@ -142,11 +164,15 @@ def measure(source: dict[str, Any], home: Path, out: Any) -> None:
     begin = time.perf_counter()
     prepare(config, Home(home))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    renderer = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    peak += renderer * min(MOST_RENDERERS, os.cpu_count() or 1)
     stored = sum(path.stat().st_size for path in (home / "images").rglob("*") if path.is_file())
-    images = len({sample.image for sample in ready.samples})
+    images = len({image.sha256 for sample in ready.samples for image in sample.images})
+    shown = sum(len(sample.images) for sample in ready.samples)
     out.put(
         {
             "images": images,
+            "images_shown": shown,
             "questions": len(ready.samples),
             "failed": ready.source["failed"],
             "megabytes": round(stored / 1e6),
@@ -161,10 +187,13 @@ def measure(source: dict[str, Any], home: Path, out: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", choices=["folder", "hub"], default="folder")
+    parser.add_argument("--kind", choices=["folder", "hub", "documents"], default="folder")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--questions", type=int, default=0, help="default: one an image")
     parser.add_argument("--row-group", type=int, default=100)
+    beside = Path(__file__).resolve().parents[2] / "shared/benchmarks/mmlongbench_doc/documents"
+    parser.add_argument("--documents", type=Path, default=beside, help="a folder of PDF files")
+    parser.add_argument("--dpi", type=int, default=144)
     parser.add_argument("--where", type=Path, default=None, help="folder for the temporary files")
     options = parser.parse_args()
     questions = options.questions or options.images
@@ -175,6 +204,8 @@ def main() -> None:
     try:
         if options.kind == "folder":
             source = folder(root / "data", options.images, questions)
+        elif options.kind == "documents":
+            source = documents(root / "data", options.documents, options.dpi)
         else:
             files = shards(root / "data", options.images, questions, options.row_group)
             ready = spawn.Queue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def add_dataset(
         on_understood(asked.understood.lines())
         config = _config(new, old, asked)
         source = AnnotationSource(config, _source_of(config), home().pages)
-        checked = _check(source, asked, progress)
+        with closing(source):
+            checked = _check(source, asked, progress)
         problems, rows = checked.problems, len(asked.places)
         if problems and (not new.allow_bad_rows or len(problems) >= rows):
             more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""

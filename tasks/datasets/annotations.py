@@ -101,7 +101,8 @@ class AnnotationSource:
         return samples, {}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Ends the processes that render pages."""
+        self._documents.close()
 
     def _row(self, record: Record) -> RawRow:
         value = record.values.get("image")

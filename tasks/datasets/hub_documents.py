@@ -69,7 +69,8 @@ class HubDocuments(Generic[F]):
         return found
 
     def close(self) -> None:
-        """Stops fetching. May be called twice."""
+        """Stops fetching and rendering. May be called twice."""
+        self._renderer.close()
         if self._shards is not None:
             self._shards.close()
             self._shards = None

@@ -36,8 +36,10 @@ class ImageStore:
     renames it into place.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, own: Path | None = None) -> None:
+        """`own`: a folder whose files nobody changes (rendered pages): linked instead of copied."""
         self.root = root
+        self._own = own
         self._known: dict[str, StoredImage] = {}
 
     def add(self, image: bytes | Path) -> StoredImage:
@@ -51,10 +53,22 @@ class ImageStore:
             return known
         facts = inspect_image(data)
         path = f"{digest[:2]}/{digest}.{facts.extension}"
-        self._write(self.root / path, data)
+        if not self._linked(image, self.root / path):
+            self._write(self.root / path, data)
         stored = StoredImage(digest, path, facts.width, facts.height, len(data), facts.frames)
         self._known[digest] = stored
         return stored
+
+    def _linked(self, image: bytes | Path, path: Path) -> bool:
+        """Whether a file of `own` got a second name here: not on every disk, nor across two."""
+        if self._own is None or isinstance(image, bytes) or not image.is_relative_to(self._own):
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.hardlink_to(image)
+        except OSError:  # there already, too, perhaps with another size: `_write` looks
+            return False
+        return True
 
     def _write(self, path: Path, data: bytes) -> None:
         try:

@@ -150,7 +150,12 @@ def _prepare(
             if not _stored(home.images, work.sizes):
                 work.start_over()
             total = source.total or config.questions
-            _take_rows(source, work, ImageStore(home.images), lambda done: progress(done, total))
+            _take_rows(
+                source,
+                work,
+                ImageStore(home.images, own=home.pages),
+                lambda done: progress(done, total),
+            )
             _finish(config, directory, source, work, started)
     finally:
         source.close()
