@@ -164,8 +164,9 @@ def measure(source: dict[str, Any], home: Path, out: Any) -> None:
     begin = time.perf_counter()
     prepare(config, Home(home))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    renderer = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    peak += renderer * min(MOST_RENDERERS, os.cpu_count() or 1)
+    if list((home / "pages").glob("*")):  # else a child is a short fork of this process
+        renderer = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        peak += renderer * min(MOST_RENDERERS, os.cpu_count() or 1)
     stored = sum(path.stat().st_size for path in (home / "images").rglob("*") if path.is_file())
     images = len({image.sha256 for sample in ready.samples for image in sample.images})
     shown = sum(len(sample.images) for sample in ready.samples)
