@@ -220,16 +220,17 @@ def _print_report(
         table.add_column(heading, justify="left" if heading == "tokens" else "right")
     rows = {
         "a prompt": report.prompt_tokens,
-        "of these, its image": report.image_tokens,
+        "of these, its images": report.image_tokens,
         "of these, its text": report.text_tokens,
         "an image group in the KV cache": report.group_kv_tokens,
+        **({"images of a prompt": report.images} if report.images.most > 1 else {}),
     }
     for name, spread in rows.items():
         numbers = (spread.least, spread.p5, spread.median, spread.p95, spread.most)
         table.add_row(name, *(f"{number:,}" for number in numbers), f"{spread.mean:,.0f}")
     console.print(table)
     console.print(
-        f"{report.requests:,} questions on {report.image_groups:,} images, "
+        f"{report.requests:,} questions on {report.image_groups:,} image groups, "
         f"{report.total_prompt_tokens:,} prompt tokens; counted with {named}",
         highlight=False,
     )
@@ -238,6 +239,12 @@ def _print_report(
         f"({report.cached_tokens:,} tokens)",
         highlight=False,
     )
+    if report.left_out:
+        console.print(
+            f"{report.left_out:,} prompts do not show all of their images: the dataset's pages and "
+            "max_pages, the model's max_images and max_model_len",
+            highlight=False,
+        )
     if report.refused:
         console.print(f"refused: {report.refused:,} ({report.refusal})", highlight=False)
     if seconds:

@@ -105,6 +105,7 @@ def plan_memory(
             prompt_tokens=max_prompt_tokens or shape.image_tokens + EXPECTED_QUESTION_TOKENS,
             answer_tokens=max_tokens or EXPECTED_ANSWER_TOKENS,
             recipe=recipe.source if recipe else "",
+            max_images=config.max_images if config else 1,
             planner=_plan,
         )
     )

@@ -126,6 +126,7 @@ class MemoryPlan:
             ("KV per token", f"{self.kv_bytes_per_token:,} bytes"),
             ("a request", f"up to {self.request_tokens:,} tokens"),
             ("images in flight", str(self.images_in_flight)),
+            *self._images_a_prompt(),
             ("tensor × pipeline parallel", f"{self.tensor_parallel} × {self.pipeline_parallel}"),
             *([("replicas", str(len(self.replicas)))] if len(self.replicas) > 1 else []),
             ("max_model_len", f"{self.max_model_len:,}"),
@@ -159,6 +160,24 @@ class MemoryPlan:
         plan = self.request.planner(request)
         return plan if plan.fits and plan.answer_options == self.answer_options else None
 
+    @property
+    def images_a_prompt(self) -> int:
+        """Images of the largest size that one prompt holds beside a question and its answer."""
+        if self.request is None or not self.request.shape.image_tokens:
+            return 0
+        one = self.request.shape.image_tokens
+        # What a request takes beside its one image.
+        room = self.max_model_len - max(0, self.request_tokens - one)
+        return max(0, min(self.request.max_images, room // one))
+
+    def _images_a_prompt(self) -> list[tuple[str, str]]:
+        wanted = self.request.max_images if self.request else 1
+        if wanted < 2:
+            return []
+        held = self.images_a_prompt
+        less = "" if held == wanted else f" of the largest size, of {wanted} (max_model_len)"
+        return [("images a prompt", f"{held}{less}")]
+
     def _beside_the_budget(self) -> list[tuple[str, str]]:
         if self.platform == "CPU":
             return []
@@ -182,6 +201,8 @@ class Question:
     recipe: str
     """Whose published options are used; "" where none apply."""
     planner: Callable[[Question], MemoryPlan]
+    max_images: int = 1
+    """Images that the model's file allows in one prompt."""
     reduced: bool = False
     """The smaller plan, after an out-of-memory."""
 

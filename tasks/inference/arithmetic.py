@@ -110,17 +110,25 @@ class Load:
     """What is asked, on average over the samples."""
 
     questions_per_image: float
+    """Of an image group: questions that share their images."""
     image_tokens: float
+    """Of all images of one prompt."""
     patches: float
+    """Of all images of one prompt."""
     text_tokens: float
     """Of one prompt, beside the image's."""
     output_tokens: float
+    images: float = 1.0
+    """Images of one prompt: each goes through the vision encoder by itself."""
 
 
 def limit_samples_per_s(arithmetic: Arithmetic, load: Load, rates: Rates) -> float:
     """Samples/s at best: every image computed once, every question's own tokens, nothing else."""
     image, text = round(load.image_tokens), round(load.text_tokens)
-    flops = arithmetic.vision_flops(round(load.patches)) + arithmetic.prompt_flops(image)
+    vision = load.images and load.images * arithmetic.vision_flops(
+        round(load.patches / load.images)
+    )
+    flops = vision + arithmetic.prompt_flops(image)
     own = arithmetic.prompt_flops(text, image)
     own += load.output_tokens * arithmetic.token_flops(image + text)
     read = load.output_tokens * (image + text) * arithmetic.kv_bytes

@@ -60,6 +60,10 @@ class TokenReport:
     prompt_tokens: Spread
     image_tokens: Spread
     text_tokens: Spread
+    images: Spread
+    """Images that a prompt shows."""
+    left_out: int
+    """Prompts that do not show all of their sample's images, by the dataset's rule."""
     max_tokens: int
     total_prompt_tokens: int
     cached_tokens: int
@@ -119,6 +123,8 @@ def count_tokens(
         prompt_tokens=Spread.of(lengths),
         image_tokens=Spread.of(images),
         text_tokens=Spread.of([a - b for a, b in zip(lengths, images, strict=True)]),
+        images=Spread.of([len(draft.request.images) for draft in drafts]),
+        left_out=sum(bool(draft.request.left_out) for draft in drafts),
         max_tokens=max_tokens,
         total_prompt_tokens=sum(lengths),
         cached_tokens=cached,
@@ -138,6 +144,7 @@ def estimated_seconds(report: TokenReport, arithmetic: Arithmetic) -> tuple[floa
         patches=report.image_tokens.mean,
         text_tokens=report.text_tokens.mean,
         output_tokens=report.max_tokens,
+        images=report.images.mean,
     )
     limit = limit_samples_per_s(arithmetic, load, H100)
     return asked / limit, asked / (limit * H100_OF_LIMIT)

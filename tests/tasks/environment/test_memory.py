@@ -294,3 +294,14 @@ def test_planning_for_this_machine_asks_its_cards(
     with pytest.raises(UserError, match="Tesla T4"):
         plan_for_model(pixtral)
     assert not plan_for_model(pixtral, refuse=False).fits
+
+
+def test_how_many_images_a_prompt_holds_is_in_the_plan(pixtral: ModelConfig) -> None:
+    plan = plan_memory(pixtral, None, h100())
+    assert plan.images_a_prompt == 5 and ("images a prompt", "5") in plan.rows()
+    short = plan_memory(pixtral, {"max_model_len": 16_384}, h100())
+    # 4,160 tokens each, beside 768 for the question and the answer.
+    assert short.images_a_prompt == (16_384 - 768) // 4160 == 3
+    assert ("images a prompt", "3 of the largest size, of 5 (max_model_len)") in short.rows()
+    one = plan_memory(pixtral.model_copy(update={"max_images": 1}), None, h100())
+    assert not [row for row in one.rows() if row[0] == "images a prompt"]

@@ -100,3 +100,25 @@ def test_the_estimated_time_grows_with_the_images(builder):
     at_limit, expected = estimated_seconds(few, PIXTRAL_12B)
     assert expected > at_limit > 0
     assert estimated_seconds(many, PIXTRAL_12B)[0] == pytest.approx(4 * at_limit)
+
+
+def test_each_image_of_a_prompt_is_encoded_by_itself():
+    one = Load(1, 32_640, 32_000, 22, 16)
+    ten = Load(1, 32_640, 32_000, 22, 16, images=10)
+    rates = Rates(798e12, 3.0e12, "", 8192)
+    assert limit_samples_per_s(PIXTRAL_12B, ten, rates) > limit_samples_per_s(
+        PIXTRAL_12B, one, rates
+    )
+    assert limit_samples_per_s(PIXTRAL_12B, Load(1, 0, 0, 22, 16, images=0), rates) > 0
+
+
+def test_a_document_is_counted_as_one_group_and_its_pages_once(tmp_path):
+    many = MistralPrompts(tmp_path, 10, pixtral_tokenizer_file())
+    page = tuple(ImageRef(f"page{i}", "", 1700, 2200) for i in range(10))
+    asked = [Request(q, page, (f"What is in line {q}?",), pages="first") for q in range(4)]
+    report = count_tokens(asked, many, 16)
+    assert (report.image_groups, report.images.most, report.left_out) == (1, 10, 0)
+    assert report.cached_tokens == 3 * ((32_640 + 2 + 4) // 16 * 16)
+    short = count_tokens(asked, many, 16, 3264 * 4)
+    # Four pages less the answer and the text: three are shown.
+    assert (short.images.most, short.left_out, short.refused) == (3, 4, 0)
