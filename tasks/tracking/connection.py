@@ -20,6 +20,7 @@ from filelock import FileLock
 from pixtrack.configs.addresses import shown, without_passwords
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home, home
+from pixtrack.tasks.servers.deadline import within
 from pixtrack.tasks.sqlite_address import sqlite_address, sqlite_file
 from pixtrack.tasks.tracking.moved import artifact_root, follow_the_move
 
@@ -38,6 +39,8 @@ _MLFLOW_ENVIRONMENT = {
     # "View run … at": on standard output, where `--json` promises nothing but JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 _SCHEMES = {"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"}
 
@@ -143,16 +146,19 @@ def _server_problem(uri: str) -> str:
     """Why the server cannot be used, in words that follow its address; "" if it answers."""
     import httpx
 
-    try:
-        answer = httpx.get(
+    def health() -> int:
+        return httpx.get(
             f"{uri.rstrip('/')}/health", timeout=CONNECT_SECONDS, follow_redirects=True
-        )
-    except httpx.TimeoutException:
+        ).status_code
+
+    try:
+        status = within(CONNECT_SECONDS, health)  # an answer that drips heeds no client's limit
+    except (httpx.TimeoutException, TimeoutError):
         return f"did not answer within {CONNECT_SECONDS:g} s"
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return f"cannot be reached ({_first_line(error)})"
-    if answer.status_code >= 500:
-        return f"answers with an error (HTTP {answer.status_code})"
+    if status >= 500:
+        return f"answers with an error (HTTP {status})"
     return ""
 
 
@@ -238,6 +244,25 @@ def use_for_traces(uri: str) -> None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     else:
         os.environ["MLFLOW_TRACKING_URI"] = chosen
+
+
+@contextmanager
+def while_answers_wait(uri: str) -> Iterator[None]:
+    """For requests to the store that a run waits for: looked at first, short waits, no retries.
+
+    Raises TrackingUnavailable, within about 5 s, where the store is a server that is away or hangs.
+    """
+    still_there(uri)
+    chosen = {name: os.environ.get(name) for name in _IMPATIENT}
+    os.environ.update(_IMPATIENT)  # MLflow reads them at every request
+    try:
+        yield
+    finally:
+        for name, value in chosen.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pixtrack.tasks.tracking.connection import (
     experiment_id,
     reported,
     tracking_uri,
+    while_answers_wait,
 )
 from pixtrack.tasks.tracking.content import RUN_TAG, RunContent, params, tags
 from pixtrack.tasks.tracking.lengths import short_name, short_text
@@ -61,7 +62,7 @@ def begin(run: RunDirectory) -> str | None:
 
 def _begin(run: RunDirectory, uri: str) -> str:
     content = RunContent.read(run)
-    with reported(uri, "did not take the run"):
+    with reported(uri, "did not take the run"), while_answers_wait(uri):
         tracked = ensure_run(content, uri)
         reap(uri, tracked.experiment_id, but=tracked.run_id)
         mlflow = client(uri)
@@ -91,7 +92,7 @@ def end(run: RunDirectory, status: RunStatus) -> None:
     if tracked is None:
         return
     try:
-        with reported(uri, "was not told that the run ended"):
+        with reported(uri, "was not told that the run ended"), while_answers_wait(uri):
             client(uri).set_terminated(tracked.run_id, mlflow_status(status))
     except TrackingUnavailable as error:
         logger.warning("%s", error)

@@ -19,6 +19,7 @@ from pixtrack.tasks.servers.launcher import free_port
 from pixtrack.tasks.tracking import TrackingUnavailable, traces
 from pixtrack.tasks.tracking.connection import client
 from pixtrack.tasks.tracking.server import serve
+from tests.doubles.door import Door, Mode
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 
@@ -140,6 +141,29 @@ def test_ui_opens_on_a_free_port_says_so_and_ends_with_its_server(
     assert f"port {port}: it is taken" in process.stderr.read()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{address}/health")
+
+
+@pytest.mark.parametrize("mode", ["frozen", "drips"])
+def test_a_server_that_hangs_holds_up_neither_the_beginning_nor_the_end(
+    home: Home,
+    dataset: DatasetFactory,
+    server: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: Mode,
+) -> None:
+    server()
+    with Door(PORT) as door:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{door.port}")
+        run, late = finished_run(dataset), finished_run(dataset, "late")
+        assert tracking.begin(run)
+        door.shut(mode)
+        for step in (lambda: tracking.end(run, "cancelled"), lambda: tracking.begin(late)):
+            started = time.monotonic()
+            step()
+            assert time.monotonic() - started < 7
+        tracking.system.stop(late)
+    assert os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") != "5"
 
 
 def test_a_store_that_goes_away_before_the_run_begins_does_not_stop_it(
