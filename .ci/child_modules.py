@@ -14,6 +14,7 @@ ENTRY_POINTS = ("worker", "prompts", "engines")
 """Packages of pixtrack.tasks.inference whose modules are all the child's."""
 
 OWN = (
+    "pixtrack.configs.addresses",
     "pixtrack.configs.endpoint_address",
     "pixtrack.configs.engine_defaults",
     "pixtrack.configs.errors",
@@ -22,6 +23,7 @@ OWN = (
     "pixtrack.tasks.locks",
     "pixtrack.tasks.processes",
     "pixtrack.tasks.records",
+    "pixtrack.tasks.retrying",
     "pixtrack.tasks.runs.image_groups",
     "pixtrack.tasks.runs.journal",
     "pixtrack.tasks.runs.protocol",
@@ -36,8 +38,8 @@ FROM_VLLM = (
 )
 """What every vLLM brings."""
 
-ENDPOINTS = "pixtrack.tasks.inference.engines.openai"
-FOR_ENDPOINTS = ("httpx",)
+ENDPOINTS = ("pixtrack.tasks.inference.engines.openai", "pixtrack.tasks.retrying")
+FOR_ENDPOINTS = ("httpx", "httpx_sse", "tenacity")
 """Only for the engine that asks an endpoint, which runs under pixtrack's own interpreter."""
 
 

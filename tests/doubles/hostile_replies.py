@@ -76,6 +76,19 @@ WHOLE: dict[str, Hostile] = {
         "refused"),
     "an old function call": Hostile(
         whole({"content": None, "function_call": {"name": "f"}}, "function_call"), "refused"),
+    "a tool call beside words": Hostile(
+        whole({"content": "Let me look", "tool_calls": [{"function": {"name": "f"}}]}), "refused"),
+    "words that end in a tool call": Hostile(whole({"content": "Let me"}, "tool_calls"), "refused"),
+    "no tool calls, said": Hostile(whole({"content": "42", "tool_calls": []}), "answer", "42"),
+    "a refusal beside words": Hostile(whole({"content": "42", "refusal": "I cannot."}), "refused"),
+    "an empty refusal": Hostile(whole({"content": "42", "refusal": ""}), "answer", "42"),
+    "an end in capitals": Hostile(whole({"content": "42"}, "STOP"), "answer", "42"),
+    "an end by another name": Hostile(whole({"content": "42"}, "eos_token"), "answer", "42"),
+    **{
+        f"finish_reason {reason!r}": Hostile(whole({"content": "half an"}, reason), "again")
+        for reason in ("error", "abort", "cancelled", "", 7, ["stop"], {"type": "stop"}, False)
+    },
+    "a filter after some words": Hostile(whole({"content": "4"}, "content_filter"), "refused"),
     "null content": Hostile(whole({"content": None}), "again"),
     "no content": Hostile(whole({"role": "assistant"}), "again"),
     "reasoning alone": Hostile(
@@ -92,6 +105,29 @@ WHOLE: dict[str, Hostile] = {
         "answer", "42", "hm"),
     "an empty answer": Hostile(whole({"content": ""}), "answer", ""),
     "a content filter": Hostile(whole({"content": ""}, "content_filter"), "refused"),
+    "content a number": Hostile(whole({"content": 42}), "again"),
+    "a message of text": Hostile(whole("42"), "again"),
+    "another index, as text": Hostile(
+        Reply({"choices": [{"index": "1", "message": {"content": "no"}, "finish_reason": "stop"}]}),
+        "again"),
+    "half a character": Hostile(whole({"content": "4\ud83d2"}), "answer", "4\ufffd2"),
+    "a character in two halves": Hostile(
+        Reply(b'{"choices": [{"message": {"content": "\\ud83d\\ude00"}, "finish_reason": "stop"}]}'),
+        "answer", "\U0001f600"),
+    "a byte order mark and blank lines": Hostile(
+        Reply(b"\xef\xbb\xbf" + json.dumps(
+            {"choices": [{"message": {"content": "42"}, "finish_reason": "stop"}]}).encode()),
+        "answer", "42"),
+    "blank lines first, as keep-alives": Hostile(
+        Reply(b"\r\n \n\n" * 99 + json.dumps(
+            {"choices": [{"message": {"content": "42"}, "finish_reason": "stop"}]}).encode()),
+        "answer", "42"),
+    "bytes that are no UTF-8": Hostile(
+        Reply(b'{"choices": [{"message": {"content": "\xff"}, "finish_reason": "stop"}]}'), "again"),
+    "damaged compression": Hostile(
+        Reply(b"no gzip", headers={"content-encoding": "gzip"}), "again"),
+    "a stream that nobody asked for": Hostile(
+        events(delta(content="4"), delta(content="2"), END), "answer", "42"),
     "an error with status 200": Hostile(Reply({"error": {"message": "overloaded"}}), "again"),
     "no choices": Hostile(Reply({"choices": []}), "again"),
     "choices null": Hostile(Reply({"choices": None}), "again"),
@@ -107,7 +143,8 @@ WHOLE: dict[str, Hostile] = {
                 {"index": 0, "message": {"content": "42"}, "finish_reason": "stop"}
             ], "usage": usage}), "answer", "42")
         for usage in (
-            None, 3, "many", [1], {"prompt_tokens": "many"}, {"prompt_tokens": None},
+            None, 3, "many", [1], True, {"prompt_tokens": "many"}, {"prompt_tokens": 10**400},
+            {"prompt_tokens": 1e300, "completion_tokens": [], "prompt_tokens_details": [1]}, {"prompt_tokens": None},
             {"prompt_tokens": -1, "completion_tokens": 1e999, "prompt_tokens_details": 7},
             {"prompt_tokens_details": {"cached_tokens": "x"}},
         )
@@ -134,6 +171,36 @@ STREAMED: dict[str, Hostile] = {
         Reply(json.dumps({"choices": [
             {"index": 0, "message": {"content": "42"}, "finish_reason": "stop"}]}).encode(),
             headers={"content-type": "application/json; charset=utf-8"}), "answer", "42"),
+    **{
+        f"a reply in one piece, {kind or 'of no type'}": Hostile(
+            Reply(json.dumps({"choices": [
+                {"index": 0, "message": {"content": "42"}, "finish_reason": "stop"}]}).encode(),
+                headers={"content-type": kind} if kind else {}), "answer", "42")
+        for kind in ("", "text/plain", "text/event-stream", "application/octet-stream")
+    },
+    "a refusal in one piece": Hostile(
+        Reply(json.dumps({"choices": [
+            {"index": 0, "message": {"content": None, "refusal": "No."}, "finish_reason": "stop"}
+        ]}).encode()), "refused"),
+    "events of another type": Hostile(
+        events(delta(content="42"), END, kind="application/json"), "answer", "42"),
+    "an event on several lines": Hostile(
+        events(b'data: {"choices": [{"index": 0,\ndata: "delta": {"content": "42"},\n'
+               b'data: "finish_reason": "stop"}]}\n\n'), "answer", "42"),
+    "a byte order mark": Hostile(
+        Reply(b"\xef\xbb\xbf" + events(delta(content="42"), END).body), "answer", "42"),
+    "a character in two halves, parted": Hostile(
+        events(b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n\n'
+               b'data: {"choices": [{"delta": {"content": "\\ude00"}}]}\n\n', END),
+        "answer", "\U0001f600"),
+    "an end that is none": Hostile(
+        events(delta(content="4"), delta(finish_reason="error")), "again"),
+    "words, then a refusal": Hostile(
+        events(delta(content="The"), delta(refusal="I cannot."), END), "refused"),
+    "words, then a tool call": Hostile(
+        events(delta(content="Let me"), delta(tool_calls=[{"index": 0}]), END), "refused"),
+    "an id, which lasts": Hostile(
+        events(b"id: 7\n\n", delta(content="42"), b"\n\n", END), "answer", "42"),
     "line separators in the text": Hostile(
         events(delta(content="4\u2028\u2029\x85\x0b\x0c\x1c2"), END), "answer",
         "4\u2028\u2029\x85\x0b\x0c\x1c2"),

@@ -20,7 +20,7 @@ from pixtrack.tasks.inference.engines.base import (
     EnginePrompt,
     RequestRefused,
 )
-from pixtrack.tasks.inference.engines.openai import OpenAiEngine
+from pixtrack.tasks.inference.engines.openai import ATTEMPTS, OpenAiEngine
 from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.doubles.endpoint import Endpoint, Reply, completion, stream
 
@@ -54,11 +54,12 @@ def use(
     endpoint: Endpoint | str,
     what: Callable[[OpenAiEngine], Awaitable[T]],
     naps: Naps | None = None,
+    attempts: int = ATTEMPTS,
     **options: Any,
 ) -> T:
     async def run() -> T:
         url = endpoint if isinstance(endpoint, str) else endpoint.url
-        engine = OpenAiEngine(spec(url, **options), sleep=naps or Naps())
+        engine = OpenAiEngine(spec(url, **options), naps or Naps(), attempts)
         try:
             await engine.start()
             return await what(engine)

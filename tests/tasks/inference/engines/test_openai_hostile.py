@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from pixtrack.tasks.inference.engines import openai_http
 from pixtrack.tasks.inference.engines.base import RequestRefused
-from pixtrack.tasks.inference.engines.openai_replies import retry_after_seconds
-from tests.doubles.endpoint import Endpoint, Reply, completion
+from pixtrack.tasks.retrying import retry_after_seconds
+from tests.doubles.endpoint import Endpoint, Reply, completion, stream
 from tests.doubles.hostile_replies import STREAMED, WHOLE, Hostile
-from tests.tasks.inference.engines.test_openai import Naps, ask, use
+from tests.tasks.inference.engines.test_openai import PROMPT, SAMPLING, Naps, ask, use
 
 CASES = [
     *(pytest.param(case, False, id=f"whole: {name}") for name, case in WHOLE.items()),
@@ -41,7 +42,9 @@ def test_a_reply_becomes_what_it_is(case: Hostile, streamed: bool) -> None:
 
 
 class _Dripping(BaseHTTPRequestHandler):
-    """Sends keep-alives, or blanks, for ever: some gateways do while their model is gone."""
+    """Begins a reply and sends more of it for ever: some gateways do while their model is gone."""
+
+    drip = b""
 
     def do_GET(self) -> None:
         body = b'{"data": [{"id": "tiny"}]}'
@@ -52,11 +55,11 @@ class _Dripping(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
-        self.end_headers()
         try:
+            if self.drip:
+                self.end_headers()
             while True:
-                self.wfile.write(b": keep-alive\n\n")
+                self.wfile.write(self.drip or b"x-still: there\r\n")
                 self.wfile.flush()
                 time.sleep(0.02)
         except OSError:
@@ -66,20 +69,43 @@ class _Dripping(BaseHTTPRequestHandler):
         pass
 
 
+DRIPS = {
+    "comments": b": keep-alive\n\n",
+    "blank lines": b"\n",
+    "letters without a line's end": b"x",
+    "events without a choice": b'data: {"choices": []}\n\n',
+    "an answer without an end": b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n',
+    "a whole reply without an end": b'{"choices": [',
+    "headers": b"",
+}
+
+
 @pytest.mark.parametrize("streamed", [False, True])
-def test_keep_alives_that_drip_for_ever_come_to_an_end(streamed: bool) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Dripping) as server:
+@pytest.mark.parametrize("drip", DRIPS.values(), ids=DRIPS)
+def test_a_reply_that_drips_for_ever_comes_to_an_end(drip: bytes, streamed: bool) -> None:
+    handler = type("Handler", (_Dripping,), {"drip": drip})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
         started = time.monotonic()
-        with pytest.raises(RuntimeError, match="did not come within"):
-            ask(
-                f"http://127.0.0.1:{server.server_port}/v1",  # type: ignore[arg-type]
-                streamed=streamed,
+        with pytest.raises(RuntimeError, match=r"did not come within 0\.2 s|header"):
+            use(
+                url,
+                lambda e: e.generate(PROMPT, SAMPLING, (lambda: None) if streamed else None),
                 request_timeout_seconds=0.2,
+                attempts=2,
             )
         assert time.monotonic() - started < 10
         server.shutdown()
+
+
+def test_a_reply_without_end_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_http, "LONGEST_BODY_BYTES", 10_000)
+    for body in (b'{"choices": "' + b"x" * 20_000, stream(["x" * 200] * 100)):
+        replies = [Reply(body)] * 6
+        with Endpoint(*replies) as endpoint, pytest.raises(RuntimeError, match="does not end"):
+            ask(endpoint)
 
 
 @pytest.mark.parametrize(

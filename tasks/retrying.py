@@ -1,0 +1,82 @@
+"""One way to try again over a network: pauses that grow, or that the server asks for.
+
+The loop is tenacity's. Nothing here is imported by a child that runs vLLM.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+)
+
+FIRST_SECONDS = 1.0
+"""Before the second attempt; doubled before each further one, and drawn between half and whole of
+that so that requests that failed together do not come back together."""
+LONGEST_SECONDS = 30.0
+LONGEST_ASKED_SECONDS = 120.0
+"""A server that asks for a longer pause (Retry-After) is asked again after this one."""
+
+
+class TryAgain(Exception):
+    """A failure that a later attempt may not meet.
+
+    `after_seconds` is the pause that the server asks for; None where it asks for none.
+    """
+
+    def __init__(self, reason: str, after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_seconds = after_seconds
+
+
+def retrying(attempts: int, sleep: Callable[[float], Awaitable[None]]) -> AsyncRetrying:
+    """Calls a coroutine function up to `attempts` times, as long as it raises TryAgain.
+
+    Raises what the last attempt raised. `sleep` waits for the seconds between two attempts.
+    """
+    return AsyncRetrying(
+        retry=retry_if_exception_type(TryAgain),
+        stop=stop_after_attempt(attempts),
+        wait=_pause_seconds,
+        sleep=sleep,
+        reraise=True,
+    )
+
+
+def _pause_seconds(state: RetryCallState) -> float:
+    """The pause after a failed attempt."""
+    failure = state.outcome.exception() if state.outcome else None
+    asked = failure.after_seconds if isinstance(failure, TryAgain) else None
+    if asked is not None:
+        return min(asked, LONGEST_ASKED_SECONDS) + random.uniform(0, FIRST_SECONDS)
+    longest = min(FIRST_SECONDS * 2 ** (state.attempt_number - 1), LONGEST_SECONDS)
+    return random.uniform(longest / 2, longest)
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """The seconds of a Retry-After header, which has them or a date (RFC 9110, 10.2.3).
+
+    A date without a zone is taken for UTC. None where there is no header, or it says nothing.
+    """
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(header)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
