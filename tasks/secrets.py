@@ -1,70 +1,86 @@
 """Which environment variables are secrets, and an environment without those that a child can spare.
 
 The inference child runs model code, some of it from a repository: it has no use for the keys of the
-hub, of a cloud, of a tracking or a workflow server.
+hub, of a cloud, of a tracking or a workflow server. Nor has a server of ours for those of the others.
+Everything else passes: an engine reads too many variables (VLLM_*, CUDA_*, NCCL_*, …) to list them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
-_WORDS = frozenset(
-    [
-        "TOKEN",
-        "SECRET",
-        "SECRETS",
-        "PASSWORD",
-        "PASSWD",
-        "PASSPHRASE",
-        "PASS",
-        "PWD",
-        "CREDENTIAL",
-        "CREDENTIALS",
-        "KEY",
-        "KEYS",
-        "APIKEY",
-        "AUTH",
-        "AUTHORIZATION",
-        "COOKIE",
-        "PAT",
-        "DSN",
-    ]
+_LAST_WORDS = frozenset(
+    {
+        *("TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWORDS", "PASSWD", "PASSPHRASE"),
+        *("PASS", "PWD", "PW", "CREDENTIAL", "CREDENTIALS", "CREDS", "KEY", "KEYS", "AUTH"),
+        *("AUTHORIZATION", "COOKIE", "PAT", "DSN", "JWT", "SAS", "SALT"),
+    }
 )
-"""Words of a variable's name, between its underscores, that say that its value is a secret."""
+"""The last word of a variable's name where its value is a secret: of the words between underscores,
+without those that say what form it has."""
+_FORMS = frozenset({"FILE", "PATH", "ID", "STRING", "VALUE", "BASE64", "B64", "JSON"})
+_ANYWHERE = re.compile(
+    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|(ACCESS|PRIVATE)_?KEY|CONNECTION_?STRING"
+)
+"""What says so wherever it stands in a name."""
 _OWNERS = (
-    "AWS_", "AZURE_", "GOOGLE_", "GCP_", "GCLOUD_", "MLFLOW_", "PREFECT_", "WANDB_", "GITHUB_",
-    "GITLAB_", "CI_JOB_", "MODELSCOPE_", "OPENAI_", "ANTHROPIC_", "MISTRAL_", "COHERE_", "DATABRICKS_",
-    "PG", "MYSQL_", "REDIS_", "SLACK_", "DOCKER_", "KUBE", "SSH_", "GPG_", "NPM_", "PIP_INDEX",
-    "PIP_EXTRA_INDEX", "UV_INDEX", "UV_EXTRA_INDEX",
-)  # fmt: skip
+    *("AWS_", "AZURE_", "GOOGLE_", "GCP_", "GCLOUD_", "DATABRICKS_", "DOCKER_", "KUBE", "VAULT_"),
+    *("MLFLOW_", "PREFECT_", "WANDB_", "COMET_", "NEPTUNE_", "CLEARML_", "LANGSMITH_", "SENTRY_"),
+    *("GITHUB_", "GITLAB_", "CI_JOB_", "TWINE_", "SLACK_", "SMTP_", "SSH_", "GPG_", "NPM_"),
+    *("MODELSCOPE_", "OPENAI_", "ANTHROPIC_", "MISTRAL_", "COHERE_", "GEMINI_", "OPENROUTER_"),
+    *("MYSQL_", "POSTGRES_", "REDIS_", "MONGO", "PGHOST", "PGPASS", "PGSERVICE", "PGUSER"),
+    *("PIP_INDEX", "PIP_EXTRA_INDEX", "UV_INDEX", "UV_EXTRA_INDEX"),
+)
 """Beginnings of the names that services and clouds use; all of theirs are left out."""
-_NAMES = frozenset({"DATABASE_URL", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "NETRC"})
-_WITH_LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]+@", re.IGNORECASE)
-"""An address with a password in it."""
+_NAMES = frozenset({"DATABASE_URL", "NETRC"})
+_SECRET_VALUE = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^/\s@]+@"  # an address with a login, or a token in its place
+    r"|\b(hf_|sk-|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|dapi|nvapi-)[A-Za-z0-9_-]{16,}"
+    r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\."
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY",
+    re.IGNORECASE,
+)
+"""Logins in addresses, and keys as their makers write them, under whatever name."""
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether the variable is a secret by its name, its owner, or a login in its value.
+    """Whether the variable is a secret by its name, its owner, or the form of its value.
 
-    PWD, the current directory, is none, nor is a variable like TOKENIZERS_PARALLELISM.
+    PWD, the current directory, is none, nor is a number of tokens (MAX_TOKENS=512).
     """
-    upper = name.upper()
-    if upper in ("PWD", "OLDPWD"):
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]", "_", name).upper()
+    if words in ("PWD", "OLDPWD"):
+        return False
+    parts = [part for part in words.split("_") if part]
+    while len(parts) > 1 and parts[-1] in _FORMS:
+        parts.pop()
+    if parts[-1:] == ["TOKENS"] and value.strip().isdigit():
         return False
     return (
-        upper in _NAMES
-        or upper.startswith(_OWNERS)
-        or not _WORDS.isdisjoint(upper.split("_"))
-        or bool(_WITH_LOGIN.search(value))
+        words in _NAMES
+        or words.startswith(_OWNERS)
+        or not _LAST_WORDS.isdisjoint(parts[-1:])
+        or "".join(parts).endswith("TOKEN")
+        or bool(_ANYWHERE.search(words))
+        or bool(_SECRET_VALUE.search(value))
     )
 
 
 def without_secrets(environment: Mapping[str, str], needed: Iterable[str] = ()) -> dict[str, str]:
-    """The environment without its secrets, but for those that are `needed`."""
-    kept = set(needed)
+    """The environment for a child: without secrets, but for those that it needs.
+
+    `needed` are their names, or patterns of them (`PREFECT_SERVER_*`).
+    """
+    patterns = [*filter(None, needed)]
     return {
         name: value
         for name, value in environment.items()
-        if name in kept or not is_secret(name, value)
+        if not is_secret(name, value) or any(fnmatchcase(name, one) for one in patterns)
     }
+
+
+def database_secrets(*addresses: str) -> tuple[str, ...]:
+    """The variables that a client of these databases reads its login from, as `needed` takes them."""
+    return ("PG*",) if any(one.startswith("postgres") for one in addresses) else ()

