@@ -132,7 +132,8 @@ def _cells(metric: Interval) -> tuple[str, ...]:
 def _caption(summary: RunSummary) -> str:
     parts = [f"{summary.answered} of {summary.n} answered"]
     if summary.failed:
-        parts.append(f"{summary.failed} failed")
+        refused = f" ({summary.refused} refused)" if summary.refused else ""
+        parts.append(f"{summary.failed} failed{refused}")
     if summary.truncated:
         parts.append(f"{summary.truncated} cut off at the output limit")
     if summary.samples_per_s:

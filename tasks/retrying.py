@@ -14,13 +14,14 @@ from email.utils import parsedate_to_datetime
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
+    Retrying,
     retry_if_exception_type,
     stop_after_attempt,
 )
 
 FIRST_SECONDS = 1.0
-"""Before the second attempt; doubled before each further one, and drawn between half and whole of
-that so that requests that failed together do not come back together."""
+"""Before the second attempt, at most; doubled before each further one, and drawn between half and
+whole of that so that requests that failed together do not come back together."""
 LONGEST_SECONDS = 30.0
 LONGEST_ASKED_SECONDS = 120.0
 """A server that asks for a longer pause (Retry-After) is asked again after this one."""
@@ -37,7 +38,7 @@ class TryAgain(Exception):
         self.after_seconds = after_seconds
 
 
-def retrying(attempts: int, sleep: Callable[[float], Awaitable[None]]) -> AsyncRetrying:
+def retrying_async(attempts: int, sleep: Callable[[float], Awaitable[None]]) -> AsyncRetrying:
     """Calls a coroutine function up to `attempts` times, as long as it raises TryAgain.
 
     Raises what the last attempt raised. `sleep` waits for the seconds between two attempts.
@@ -47,6 +48,16 @@ def retrying(attempts: int, sleep: Callable[[float], Awaitable[None]]) -> AsyncR
         stop=stop_after_attempt(attempts),
         wait=_pause_seconds,
         sleep=sleep,
+        reraise=True,
+    )
+
+
+def retrying(attempts: int) -> Retrying:
+    """As `retrying_async`, for a plain function; waits in the calling thread."""
+    return Retrying(
+        retry=retry_if_exception_type(TryAgain),
+        stop=stop_after_attempt(attempts),
+        wait=_pause_seconds,
         reraise=True,
     )
 

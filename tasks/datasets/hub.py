@@ -9,10 +9,9 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -28,19 +27,20 @@ from huggingface_hub.hf_api import RepoFile
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.datasets.annotations import file_sha256
+from pixtrack.tasks.retrying import TryAgain, retry_after_seconds, retrying
 from pixtrack.tasks.transfer import RemoteFile
 
 T = TypeVar("T")
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
-PATIENCE_SECONDS = 120
-"""Longest single wait that a Retry-After may ask for."""
 ATTEMPTS = 5
+REACH_ATTEMPTS = 3
 CONNECT_SECONDS = 10
 _REACHED: set[str] = set()
 """Endpoints that have answered this process."""
-_PASSING = (408, 429, 500, 502, 503, 504)
+PASSING = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses that another attempt may not meet."""
 
 
 def offline() -> bool:
@@ -128,53 +128,64 @@ class DatasetRepo:
     def _ask(self, call: Callable[[], T], revision: str) -> T:
         """The call's result; waits and asks again where the hub says that it is busy."""
         self._reach()
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return call()
-            except GatedRepoError:
-                raise self._gated() from None
-            except RevisionNotFoundError:
-                raise UserError(
-                    f"{self.page} has no revision {revision!r} (any more): see {self.page}/commits"
-                    " and correct source.revision"
-                ) from None
-            except RepositoryNotFoundError:
-                raise UserError(
-                    f"{self.endpoint} has no dataset {self.name!r} that you may see: correct"
-                    " source.repo, or set HF_TOKEN if it is private"
-                ) from None
-            except HfHubHTTPError as error:
-                status = error.response.status_code
-                if status not in _PASSING or attempt == ATTEMPTS:
-                    raise UserError(
-                        f"{self.endpoint} answers HTTP {status} for {self.name}: try again later,"
-                        " or set HF_ENDPOINT to a mirror"
-                    ) from None
-                time.sleep(wait_seconds(error.response.headers, attempt))
-            except Exception as error:
-                # The client has changed its HTTP library before (requests, httpx, httpx2), so a
-                # failed connection is known by the package that its class comes from. It has
-                # tried again itself by now.
-                if type(error).__module__.partition(".")[0] not in {"httpx", "httpx2", "requests"}:
-                    raise
-                raise self._unreachable(error) from None
-        raise AssertionError
+        try:
+            answer: T = retrying(ATTEMPTS)(self._ask_once, call, revision)
+            return answer
+        except TryAgain as failure:
+            raise self._fails(str(failure)) from None
+
+    def _ask_once(self, call: Callable[[], T], revision: str) -> T:
+        try:
+            return call()
+        except GatedRepoError:
+            raise self._gated() from None
+        except RevisionNotFoundError:
+            raise UserError(
+                f"{self.page} has no revision {revision!r} (any more): see {self.page}/commits"
+                " and correct source.revision"
+            ) from None
+        except RepositoryNotFoundError:
+            raise UserError(
+                f"{self.endpoint} has no dataset {self.name!r} that you may see: correct"
+                " source.repo, or set HF_TOKEN if it is private"
+            ) from None
+        except HfHubHTTPError as error:
+            status = error.response.status_code
+            if status not in PASSING:
+                raise self._fails(f"HTTP {status}") from None
+            asked = retry_after_seconds(error.response.headers.get("retry-after"))
+            raise TryAgain(f"HTTP {status}", asked) from None
+        except Exception as error:
+            # The client has changed its HTTP library before (requests, httpx, httpx2), so a
+            # failed connection is known by the package that its class comes from. It has
+            # tried again itself by now.
+            if type(error).__module__.partition(".")[0] not in {"httpx", "httpx2", "requests"}:
+                raise
+            raise self._unreachable(error) from None
 
     def _reach(self) -> None:
         """Raises UserError within seconds where nothing answers; the client tries for half a minute."""
         if self.endpoint in _REACHED:
             return
-        for attempt in (1, 2, 3):
-            try:
-                httpx.head(self.endpoint, timeout=CONNECT_SECONDS)
-                _REACHED.add(self.endpoint)
-                return
-            except httpx.HTTPError as error:
-                if attempt == 3:
-                    raise self._unreachable(error) from None
-                time.sleep(wait_seconds({}, attempt))
+        try:
+            retrying(REACH_ATTEMPTS)(self._reach_once)
+        except TryAgain as failure:
+            raise self._unreachable(failure.__cause__ or failure) from None
 
-    def _unreachable(self, error: Exception) -> UserError:
+    def _reach_once(self) -> None:
+        try:
+            httpx.head(self.endpoint, timeout=CONNECT_SECONDS)
+        except httpx.HTTPError as error:
+            raise TryAgain(type(error).__name__) from error
+        _REACHED.add(self.endpoint)
+
+    def _fails(self, how: str) -> UserError:
+        return UserError(
+            f"{self.endpoint} answers {how} for {self.name}: try again later, or set HF_ENDPOINT"
+            " to a mirror"
+        )
+
+    def _unreachable(self, error: BaseException) -> UserError:
         return UserError(
             f"{self.endpoint} cannot be reached ({type(error).__name__}): check the network, or"
             " set HF_ENDPOINT to a mirror"
@@ -213,14 +224,6 @@ class DatasetRepo:
                 " correct source.revision"
             )
         return None
-
-
-def wait_seconds(headers: Mapping[str, Any], attempt: int) -> float:
-    """How long to wait before asking again: what Retry-After says, else ever longer."""
-    try:
-        return float(min(float(headers["retry-after"]), PATIENCE_SECONDS))
-    except (KeyError, ValueError):
-        return float(min(0.2 * 2**attempt, 10.0))
 
 
 def nothing_matches(where: str, pattern: str, keys: str, paths: Sequence[str]) -> UserError:

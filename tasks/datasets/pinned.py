@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from pathlib import Path
 
 import httpx
@@ -18,8 +17,9 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, HubDataset
 from pixtrack.tasks.datasets.annotations import COLUMNS, file_sha256, read_records
 from pixtrack.tasks.datasets.fields import to_row
-from pixtrack.tasks.datasets.hub import ATTEMPTS, DatasetRepo, offline, wait_seconds
+from pixtrack.tasks.datasets.hub import ATTEMPTS, PASSING, DatasetRepo, offline
 from pixtrack.tasks.datasets.rows import RawRow
+from pixtrack.tasks.retrying import TryAgain, retry_after_seconds, retrying
 
 MAX_BYTES = 100_000_000
 
@@ -129,22 +129,21 @@ def _from_hub(source: HubDataset, folder: Path) -> Path | None:
 def _from_url(source: HubDataset, folder: Path) -> Path | None:
     if not source.annotations_url:
         return None
-    reason = ""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with httpx.stream(
-                "GET", source.annotations_url, follow_redirects=True, timeout=10
-            ) as response:
-                if response.status_code == 200:
-                    return _save(response, folder)
-                reason = f"HTTP {response.status_code}"
-                if response.status_code not in (429, 500, 502, 503, 504):
-                    break
-                time.sleep(wait_seconds(response.headers, attempt))
-        except httpx.HTTPError as error:
-            reason = type(error).__name__
-            break
-    raise UserError(f"{source.annotations_url}: {reason}")
+    try:
+        return retrying(ATTEMPTS)(_download, source.annotations_url, folder)
+    except (TryAgain, httpx.HTTPError) as error:
+        reason = str(error) if isinstance(error, TryAgain) else type(error).__name__
+        raise UserError(f"{source.annotations_url}: {reason}") from None
+
+
+def _download(url: str, folder: Path) -> Path:
+    with httpx.stream("GET", url, follow_redirects=True, timeout=10) as response:
+        status = response.status_code
+        if status == 200:
+            return _save(response, folder)
+        if status not in PASSING:
+            raise UserError(f"{url}: HTTP {status}")
+        raise TryAgain(f"HTTP {status}", retry_after_seconds(response.headers.get("retry-after")))
 
 
 def _save(response: httpx.Response, folder: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
@@ -12,6 +11,7 @@ import httpx
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.download.endpoints import hub_endpoint
+from pixtrack.tasks.retrying import TryAgain, retry_after_seconds, retrying
 from pixtrack.tasks.transfer import RemoteFile
 from pixtrack.tasks.transfer.download import TIMEOUT
 
@@ -41,8 +41,17 @@ class HuggingFace:
         self.endpoint = hub_endpoint()
         self._token = get_token()
 
-    def list(self, attempt: int = 1) -> Listing:
-        """The repository's files, at the commit that the revision stands for."""
+    def list(self) -> Listing:
+        """The repository's files, at the commit that the revision stands for.
+
+        Raises UserError where they cannot be listed.
+        """
+        try:
+            return retrying(LIST_ATTEMPTS)(self._list)
+        except TryAgain as failure:
+            raise self._fails(str(failure)) from None
+
+    def _list(self) -> Listing:
         from huggingface_hub import HfApi
         from huggingface_hub.errors import (
             GatedRepoError,
@@ -71,13 +80,10 @@ class HuggingFace:
             ) from None
         except HfHubHTTPError as error:
             status = error.response.status_code
-            if (status == 429 or status >= 500) and attempt < LIST_ATTEMPTS:
-                time.sleep(attempt)
-                return self.list(attempt + 1)
-            raise UserError(
-                f"{self.endpoint} answers HTTP {status} for {self.repo}: try again later, or set "
-                "HF_ENDPOINT to a mirror"
-            ) from None
+            if status == 429 or status >= 500:
+                asked = retry_after_seconds(error.response.headers.get("retry-after"))
+                raise TryAgain(f"HTTP {status}", asked) from None
+            raise self._fails(f"HTTP {status}") from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"{self.endpoint} answers for {self.repo} with what is no listing of a model "
@@ -101,6 +107,12 @@ class HuggingFace:
                 )
                 for entry in info.siblings or ()
             ),
+        )
+
+    def _fails(self, how: str) -> UserError:
+        return UserError(
+            f"{self.endpoint} answers {how} for {self.repo}: try again later, or set HF_ENDPOINT to "
+            "a mirror"
         )
 
     def url(self, path: str) -> str:

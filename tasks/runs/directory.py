@@ -82,6 +82,8 @@ class RunSummary(BaseModel):
     """Questions asked by this invocation over the time that took; None where none was asked."""
     cached_share: float | None = None
     """Prompt tokens served from the prefix cache."""
+    refused: int = 0
+    """Of the failed ones: refused for good, by the engine (too long) or by the model itself."""
     without_gold: int = 0
     """Answered questions whose gold is not published: they have no score."""
     prompt_tokens: int = 0

@@ -53,6 +53,7 @@ def summarise(
         n=len(samples),
         answered=answered,
         failed=failed,
+        refused=sum(answer.finish_reason == "refused" for answer in answers.values()),
         truncated=sum(answer.finish_reason == "length" for answer in answers.values()),
         samples_per_s=round(asked.asked / asked.seconds, 3)
         if asked.asked and asked.seconds

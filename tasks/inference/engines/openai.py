@@ -32,7 +32,7 @@ from pixtrack.tasks.inference.engines.openai_http import (
     read_reply,
 )
 from pixtrack.tasks.inference.engines.openai_replies import error_message, output_of
-from pixtrack.tasks.retrying import TryAgain, retry_after_seconds, retrying
+from pixtrack.tasks.retrying import TryAgain, retry_after_seconds, retrying_async
 from pixtrack.tasks.runs.protocol import EngineSpec
 
 ATTEMPTS = 6
@@ -121,7 +121,7 @@ class OpenAiEngine:
             raise EngineDied("the endpoint's client is closed")
         async with self._slots:
             try:
-                again = retrying(self._attempts, self._sleep)
+                again = retrying_async(self._attempts, self._sleep)
                 return await again(self._ask, client, prompt, sampling, on_first_token)
             except TryAgain as failure:
                 tried = f"{failure} ({self._attempts} attempts)"
@@ -226,12 +226,12 @@ class OpenAiEngine:
 
         found: list[dict[str, Any]] | None
         try:
-            found = await retrying(START_ATTEMPTS, self._sleep)(
+            found = await retrying_async(START_ATTEMPTS, self._sleep)(
                 client.ask, "GET", "/models", None, read
             )
             if found is None and not self._address.version_given:
                 client.base_url = client.base_url.removesuffix("/v1")  # some have no version
-                found = await retrying(START_ATTEMPTS, self._sleep)(
+                found = await retrying_async(START_ATTEMPTS, self._sleep)(
                     client.ask, "GET", "/models", None, read
                 )
         except (ValueError, AttributeError, TypeError, RecursionError, RequestRefused) as error:

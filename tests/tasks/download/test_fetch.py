@@ -256,7 +256,7 @@ def test_offline_uses_what_is_whole_and_refuses_the_rest(
 def test_a_hub_in_trouble_is_asked_again_and_then_named(
     hub: FakeHub, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pixtrack.tasks.download.repositories.time.sleep", lambda _: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     config = model(REPO, hub.add("model", REPO, mistral_files()))
     hub.fail("/api/models/", status=502, times=2)
     fetch_model(config, home)

@@ -99,3 +99,16 @@ def test_a_run_without_golds_completes_and_has_no_score(run: OpenRun) -> None:
         summary.metrics
     )
     assert summary.by == {}
+
+
+def test_what_was_refused_is_counted_beside_what_failed_for_the_moment(run: OpenRun) -> None:
+    with Journal(run.directory.journal_file, run.fingerprint) as journal:
+        journal.append(Answer(0, "42", "stop"))
+        journal.append(Answer(1, "", "refused", error="the model refuses to answer: I cannot."))
+        journal.append(Answer(2, "", "refused", error="the model calls a tool"))
+        journal.append(Answer(3, "", "error", error="HTTP 503"))
+    summary = finish_run(run)
+    assert (summary.answered, summary.failed, summary.refused) == (1, 3, 2)
+    scores = pd.read_parquet(run.directory.scores_file)
+    assert scores["error"][1] == "the model refuses to answer: I cannot."
+    assert scores[summary.headline].isna().tolist() == [False, True, True, True]
