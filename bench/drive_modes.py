@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
 def restart(arguments: Sequence[str]) -> int:
     """Once more as the inference child would be started: vLLM and the processes that it spawns need
     its start-up hooks."""
-    from pixtrack.tasks.inference.host.process import child_environment
+    from pixtrack.tasks.inference.host.environment import child_environment
 
     with tempfile.TemporaryDirectory(prefix="pixtrack-bench-") as scratch:
         environment = child_environment(os.environ, scratch)

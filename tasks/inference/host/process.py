@@ -8,51 +8,29 @@ that nothing of it is left behind, however this process or the child ends.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from pixtrack.configs.errors import UserError
-from pixtrack.configs.paths import IMPORT_ROOT
 from pixtrack.tasks.inference.engines import ENGINES
-from pixtrack.tasks.inference.host import guard, startup
+from pixtrack.tasks.inference.host import guard
+from pixtrack.tasks.inference.host.environment import child_environment, find_python
 from pixtrack.tasks.inference.host.failures import explain
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 from pixtrack.tasks.scratch import Scratch, make_scratch
-from pixtrack.tasks.secrets import without_secrets
-
-PYTHON_VARIABLE = "PIXTRACK_VLLM_PYTHON"
-"""Names the interpreter that has vLLM; default: this one."""
 
 GRACE_SECONDS = 10.0
 """From being told to end until everything is killed."""
 
 SOCKET_NAME_BYTES = 36
 """vLLM names its sockets by a UUID."""
-
-CHILD_ENVIRONMENT = {
-    # The model's files are all there; a look at the hub costs seconds, or minutes without network.
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    # The worker has threads (journal, events) when vLLM starts its processes.
-    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-}
-"""Set where the user has not set them."""
 
 
 class EngineProcess:
@@ -231,69 +209,6 @@ class EngineProcess:
         with self.log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode("utf-8", "replace")
-
-
-def find_python(chosen: str | None = None) -> str:
-    """The interpreter for the inference child: `chosen`, PIXTRACK_VLLM_PYTHON, or this one.
-
-    Raises UserError where it cannot be run.
-    """
-    name = chosen or os.environ.get(PYTHON_VARIABLE) or sys.executable
-    found = shutil.which(Path(name).expanduser())
-    if found is None:
-        raise UserError(
-            f"{PYTHON_VARIABLE}={name}: no such interpreter: set it to the Python that has vLLM, "
-            "or unset it to use pixtrack's own"
-        )
-    # Not resolved: a virtual environment's python is a link, and knows its packages by its path.
-    return str(Path(found).absolute())
-
-
-def child_environment(
-    environment: Mapping[str, str],
-    scratch: str,
-    cards: Sequence[str] = (),
-    needed: Sequence[str] = (),
-) -> dict[str, str]:
-    """The inference child's environment: pixtrack's packages and the start-up hooks importable.
-
-    Secrets are left out, but for those that the engine `needed`: it loads model code.
-
-    `scratch` is the engine's own folder for sockets and temporary files, which the guard removes
-    in the end; what is compiled is kept where it would be without one.
-    """
-    path = [str(startup.DIRECTORY), environment.get("PYTHONPATH", "")]
-    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{_user()}"
-    return {
-        **CHILD_ENVIRONMENT,
-        "TORCHINDUCTOR_CACHE_DIR": str(compiled),
-        **without_secrets(environment, needed),
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
-        "PYTHONSAFEPATH": "1",  # whatever lies in the current directory is not imported
-        "PYTHONUNBUFFERED": "1",  # the log is whole when a process is killed
-        "PIXTRACK_ROOT": str(IMPORT_ROOT),
-        "PIXTRACK_SCRATCH": scratch,
-        "VLLM_RPC_BASE_PATH": scratch,
-        "TMPDIR": scratch,
-        **_visible(environment, cards),
-    }
-
-
-def _visible(environment: Mapping[str, str], cards: Sequence[str]) -> dict[str, str]:
-    """What shows these cards alone; numbered as the vendors' tools do, which CUDA does not by itself."""
-    if not cards:
-        return {}
-    names = ["CUDA_VISIBLE_DEVICES"]
-    names += ["IX_VISIBLE_DEVICES"] if environment.get("IX_VISIBLE_DEVICES") else []
-    return {**dict.fromkeys(names, ",".join(cards)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-
-
-def _user() -> str:
-    """The user's name as torch has it in the name of its cache."""
-    try:
-        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
-    except (KeyError, OSError):
-        return f"uid_{os.getuid()}"
 
 
 def kill_session(session: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from pixtrack.tasks.inference.host.process import child_environment
+from pixtrack.tasks.inference.host.environment import child_environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pixtrack.configs.schema import Sampling
-from pixtrack.tasks.inference.host.process import child_environment
+from pixtrack.tasks.inference.host.environment import child_environment
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.tasks.inference.asking import RunningEngine

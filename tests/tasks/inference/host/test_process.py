@@ -21,7 +21,8 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.host import startup
-from pixtrack.tasks.inference.host.process import EngineProcess, child_environment, find_python
+from pixtrack.tasks.inference.host.environment import child_environment, find_python
+from pixtrack.tasks.inference.host.process import EngineProcess
 from pixtrack.tasks.records import Answer, ImageRef, Request
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.protocol import EngineSpec, Event

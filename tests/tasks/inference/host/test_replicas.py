@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pixtrack.tasks.inference.host.process import child_environment
+from pixtrack.tasks.inference.host.environment import child_environment
 from pixtrack.tasks.inference.host.replicas import EngineReplicas
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
 from pixtrack.tasks.records import Request
