@@ -13,9 +13,10 @@ from pydantic import Field
 
 from pixtrack.configs.loading import is_group
 from pixtrack.configs.paths import home as data_home
+from pixtrack.flows.cells import CellOutcome, run_cells
 from pixtrack.flows.logs import report_logs
-from pixtrack.flows.steps import CellOutcome, run_cells
 from pixtrack.tasks.cells import resolve_cells, resolve_model
+from pixtrack.tasks.tracking import default_recorder
 
 
 def _run_name() -> str:
@@ -53,9 +54,12 @@ def evaluate(
     config, _reason = resolve_model(model, engine)
     cells = resolve_cells(dataset, config, prompt, limit)
     directory = Path(model_dir) if model_dir else None
+    outcomes = run_cells(cells, data_home(), default_recorder(), directory)
     if is_group(dataset):
-        return group_outcome(dataset, run_cells(cells, data_home(), directory, go_on=True))
-    (outcome,) = run_cells(cells, data_home(), directory)
+        return group_outcome(dataset, outcomes)
+    (outcome,) = outcomes
+    if outcome.failure is not None:
+        raise outcome.failure
     assert outcome.summary is not None
     summary = _summary(outcome)
     if outcome.summary.status == "failed":

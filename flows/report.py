@@ -15,10 +15,11 @@ from pixtrack.tasks.runs.directory import Interval, RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import OpenRun
 from pixtrack.tasks.scoring.beside import lines_beside
 from pixtrack.tasks.tracking import links
+from pixtrack.tasks.tracking.recorder import Recorder
 
 
-def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun) -> None:
-    """The final table and the links to MLflow as artifacts of the Prefect flow run."""
+def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun, recorder: Recorder) -> None:
+    """The final table, and the links to the run's entry, as artifacts of the Prefect flow run."""
     if summary is None:
         return
     key = artifact_key(run.cell.dataset.name)
@@ -33,7 +34,7 @@ def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun) -> None:
         f"{summary.answered} of {summary.n} answered, {summary.failed} failed, "
         f"{summary.truncated} truncated. {asked.asked} asked by this run.",
     )
-    for name, link in links(run.directory).items():
+    for name, link in recorder.links(run.directory).items():
         reports.link(link, f"MLflow: {name}", key=f"mlflow-{name}-{key}")
 
 

@@ -16,13 +16,14 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.paths import home as data_home
 from pixtrack.configs.schema import StudyConfig
+from pixtrack.flows.cells import CellOutcome, run_cells
 from pixtrack.flows.logs import report_logs
-from pixtrack.flows.steps import CellOutcome, run_cells
 from pixtrack.tasks.cells import check_study
 from pixtrack.tasks.comparison.task import compare_runs
 from pixtrack.tasks.prefecting import reports
 from pixtrack.tasks.runs.directory import RunDirectory, RunSummary
 from pixtrack.tasks.runs.opening import Cell
+from pixtrack.tasks.tracking import Recorder, default_recorder
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,10 @@ def study(path: str = "sample_models") -> State[dict[str, Any]]:
     """
     report_logs()
     config, asked = check_study(path)
-    home = data_home()
+    home, recorder = data_home(), default_recorder()
     outcomes: list[CellOutcome] = []
     for _model, cells in groupby(asked, key=lambda cell: cell.model.name):
-        outcomes += _run_model(list(cells), home)
+        outcomes += _run_model(list(cells), home, recorder)
     rows = [_row(outcome) for outcome in outcomes]
     reports.table(rows, "study-cells", config.title)
     result: dict[str, Any] = {"study": config.name, "cells": rows}
@@ -52,7 +53,8 @@ def study(path: str = "sample_models") -> State[dict[str, Any]]:
     runs = [RunDirectory(Path(s.run_dir)) for s in done if per_dataset[s.dataset] > 1]
     if runs:
         try:
-            result["comparison"] = compare_runs(_with_its_baseline(config, done), runs, home)
+            config_here = _with_its_baseline(config, done)
+            result["comparison"] = compare_runs(config_here, runs, home, recorder)
         except UserError as error:
             result["not_compared"] = str(error)
     failed = [row for row in rows if row["status"] != "completed"]
@@ -73,12 +75,12 @@ def _with_its_baseline(config: StudyConfig, done: Sequence[RunSummary]) -> Study
     return config
 
 
-def _run_model(cells: list[Cell], home: Home) -> list[CellOutcome]:
+def _run_model(cells: list[Cell], home: Home, recorder: Recorder) -> list[CellOutcome]:
     """All cells of one model; a model that cannot run at all fails its cells, not the study."""
     try:
-        return run_cells(cells, home, go_on=True)
+        return run_cells(cells, home, recorder)
     except Exception as error:
-        return [CellOutcome(cell, error=str(error)) for cell in cells]
+        return [CellOutcome(cell, failure=error) for cell in cells]
 
 
 def _row(outcome: CellOutcome) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pixtrack.flows.plain_text import say
 if TYPE_CHECKING:
     from pixtrack.tasks.comparison import Comparison
     from pixtrack.tasks.comparison.publish import Published
+    from pixtrack.tasks.tracking import MlflowRecorder
 
 
 def register(app: typer.Typer) -> None:
@@ -100,11 +101,13 @@ def run_comparison(
     from pixtrack.tasks.comparison.resolve import resolve_baseline
 
     home = data_home()
+    recorder: MlflowRecorder | None = None
     if track:
-        from pixtrack.tasks.tracking import TrackingUnavailable, check_store
+        from pixtrack.tasks.tracking import TrackingUnavailable, default_recorder
 
+        recorder = default_recorder()
         try:
-            check_store()
+            recorder.check()
         except TrackingUnavailable as error:
             raise TrackingUnavailable(f"{error}; or compare with --no-track") from None
     found = resolve_runs(references, home, datasets)
@@ -122,7 +125,7 @@ def run_comparison(
         )
         status.update("writing the report")
         published = publish(
-            comparison, home, out, track=track, page_bytes=int(page_megabytes * 1e6)
+            comparison, home, out, recorder=recorder, page_bytes=int(page_megabytes * 1e6)
         )
     if as_json:
         json.dump(

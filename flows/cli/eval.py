@@ -104,9 +104,9 @@ def run_evaluation(
     try:
         prefect.start()
         with timed("tracking store"):
-            from pixtrack.tasks.tracking import check_store, preload
+            from pixtrack.tasks.tracking import default_recorder, preload
 
-            check_store()
+            default_recorder().check()
         with timed("engine started early"):
             _start_engine(config, cells, home, model_dir)
         with timed("imports"):

@@ -246,9 +246,9 @@ def rescore_command(
     from pixtrack.tasks.comparison import resolve_run
     from pixtrack.tasks.runs.lock import RunLock
     from pixtrack.tasks.scoring.rescoring import rescore
-    from pixtrack.tasks.tracking import check_store
+    from pixtrack.tasks.tracking import default_recorder
 
-    check_store()
+    default_recorder().check()
     found = resolve_run(run, home(), scored=True)
     with RunLock(found.directory):
         before, now = rescore(found.directory, home(), metric or (), annotations)
@@ -280,14 +280,12 @@ def _print_changes(name: str, before: RunSummary, now: RunSummary) -> None:
 
 
 def _log(run: StoredRun, home: Home) -> str:
-    """Logs the run to MLflow; why not, where the store is away."""
-    from pixtrack.tasks.tracking import TrackingUnavailable, log_run
+    """Logs the run; returns why it is not logged, or "" where it is."""
+    from pixtrack.tasks.tracking import default_recorder
+    from pixtrack.tasks.tracking.recording import log_or_reason
 
-    try:
-        log_run(run.directory, home.images)
-    except TrackingUnavailable as error:
-        return f"not logged ({error}): run `pixtrack sync` later"
-    return ""
+    reason = log_or_reason(run.directory, home.images, default_recorder())
+    return f"not logged ({reason}): run `pixtrack sync` later" if reason else ""
 
 
 def sync_command(
@@ -303,9 +301,9 @@ def sync_command(
     from pixtrack.configs.addresses import shown
     from pixtrack.configs.paths import home
     from pixtrack.tasks.comparison import resolve_run, stored_runs
-    from pixtrack.tasks.tracking import Synced, check_store, sync, tracking_uri
+    from pixtrack.tasks.tracking import Synced, default_recorder, sync, tracking_uri
 
-    check_store()
+    default_recorder().check()
     chosen = [resolve_run(one, home()) for one in runs] if runs else stored_runs(home())
 
     def told(one: Synced) -> None:
@@ -352,9 +350,9 @@ def import_command(
     from pixtrack.tasks.comparison import resolve_run
     from pixtrack.tasks.exchange.importing import import_predictions
     from pixtrack.tasks.runs.lock import RunLock
-    from pixtrack.tasks.tracking import check_store
+    from pixtrack.tasks.tracking import default_recorder
 
-    check_store()
+    default_recorder().check()
     made = import_predictions(file, model, dataset, home(), annotations, prompt)
     with RunLock(made):
         logged = _log(resolve_run(str(made.path), home()), home())

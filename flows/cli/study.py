@@ -39,9 +39,9 @@ def register(app: typer.Typer) -> None:
         try:
             prefect.start()
             with timed("tracking store"):
-                from pixtrack.tasks.tracking import check_store, preload
+                from pixtrack.tasks.tracking import default_recorder, preload
 
-                check_store()
+                default_recorder().check()
             with timed("imports"):
                 preload()
                 from pixtrack.flows.study import study

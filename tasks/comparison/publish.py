@@ -10,6 +10,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison.report import PAGE_BYTES, Written, write
 from pixtrack.tasks.comparison.result import Comparison
 from pixtrack.tasks.comparison.result_tables import headline_markdown
+from pixtrack.tasks.tracking.recorder import Report, ReportRecorder, TrackingUnavailable
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Published:
 
     written: Written
     link: str
-    """Into MLflow; "" where it was not logged."""
+    """To its entry at the recorder; "" where it was not logged."""
     not_logged: str
     """Why it was not logged; "" where it was."""
 
@@ -28,31 +29,34 @@ def publish(
     home: Home,
     out: Path | None = None,
     *,
-    track: bool = True,
+    recorder: ReportRecorder | None,
     page_bytes: int = PAGE_BYTES,
 ) -> Published:
-    """Writes to `out` (default: comparisons/NAME in the data home) and logs it to MLflow.
+    """Writes the comparison's files and records them.
 
-    A tracking server that is away does not undo the comparison: the reason is handed back.
+    Args:
+        comparison: what to write
+        home: where images are, and where the files go
+        out: another folder for the files; None: comparisons/NAME in the data home
+        recorder: where to record them; None: nowhere
+        page_bytes: about how large the HTML page may grow
+
+    A recorder that is away does not undo the comparison: `Published.not_logged` says why.
     """
     folder = out or home.comparisons / comparison.name
     written = write(comparison, folder, home.images, page_bytes=page_bytes)
-    if not track:
+    if recorder is None:
         return Published(written, "", "tracking is off")
-    from pixtrack.tasks.tracking import (  # MLflow takes seconds to import
-        TrackingUnavailable,
-        log_comparison,
+    report = Report(
+        comparison.name,
+        written.directory,
+        note=note(comparison),
+        params=_params(comparison),
+        metrics=_metrics(comparison),
+        tags={"datasets": ", ".join(d.dataset for d in comparison.datasets)},
     )
-
     try:
-        link = log_comparison(
-            comparison.name,
-            written.directory,
-            note=note(comparison),
-            params=_params(comparison),
-            metrics=_metrics(comparison),
-            tags={"datasets": ", ".join(d.dataset for d in comparison.datasets)},
-        )
+        link = recorder.log_report(report)
     except TrackingUnavailable as error:
         return Published(written, "", str(error))
     return Published(written, link, "")
@@ -90,5 +94,5 @@ def _metrics(comparison: Comparison) -> dict[str, float]:
 
 
 def _metric_name(dataset: str, rest: str) -> str:
-    """MLflow takes letters, digits and a few marks in a metric's name."""
+    """A name of the letters, digits and few marks that every tracker takes."""
     return re.sub(r"[^A-Za-z0-9_\-. /]", " ", f"{dataset}/{rest}")

@@ -11,11 +11,14 @@ from pixtrack.tasks.comparison.compare import compare
 from pixtrack.tasks.comparison.publish import note, publish
 from pixtrack.tasks.prefecting import step
 from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.tracking.recorder import ReportRecorder
 
 
 @step("compare runs")
-def compare_runs(study: StudyConfig, runs: Sequence[RunDirectory], home: Home) -> dict[str, Any]:
-    """The study's verdict, written under the data home and logged to MLflow.
+def compare_runs(
+    study: StudyConfig, runs: Sequence[RunDirectory], home: Home, recorder: ReportRecorder
+) -> dict[str, Any]:
+    """Compares a study's runs; the report is written under the data home and recorded.
 
     Returns verdict, markdown, page, directory, link and not_logged. A study that varies the
     prompt compares prompts: that mismatch is its subject and is let through.
@@ -27,7 +30,7 @@ def compare_runs(study: StudyConfig, runs: Sequence[RunDirectory], home: Home) -
         name=study.name,
         title=study.title,
     )
-    published = publish(comparison, home)
+    published = publish(comparison, home, recorder=recorder)
     return {
         "verdict": comparison.verdict,
         "markdown": note(comparison),

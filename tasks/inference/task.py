@@ -16,6 +16,7 @@ from pixtrack.tasks.inference.host.session import EngineSession
 from pixtrack.tasks.prefecting import reports, step
 from pixtrack.tasks.records import PreparedDataset
 from pixtrack.tasks.runs.asked import AskedRun
+from pixtrack.tasks.runs.invocations import note_invocation
 from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
 from pixtrack.tasks.runs.protocol import Event
 
@@ -56,15 +57,32 @@ def ask_questions(
     if not run.unanswered:
         return AskedRun()
     progress = _Progress(run)
+    latest: Event | None = None
 
     def relay(event: Event) -> None:
+        nonlocal latest
+        if event.job_id:
+            latest = event
         on_event(event)
         if event.total:
             progress.show((event.done + event.already_answered) / event.total)
 
-    asked = engine.ask(run, relay)
+    try:
+        asked = engine.ask(run, relay)
+    except BaseException:
+        if latest is not None:
+            _note_broken_off(run, latest)
+        raise
     progress.show(1.0, now=True)
     return asked
+
+
+def _note_broken_off(run: OpenRun, latest: Event) -> None:
+    """Adds to the run's record what was answered before the asking broke off, and how long it took."""
+    record = run.directory.read_record()
+    if record is not None:
+        note_invocation(record, AskedRun(latest.done, latest.elapsed_seconds, latest.started))
+        run.directory.write_record(record)
 
 
 class _Progress:

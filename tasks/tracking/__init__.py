@@ -1,27 +1,29 @@
-"""MLflow, and nothing else knows MLflow: a run directory in, a page to look at out.
+"""Runs are recorded here for people to look at: `Recorder` is what the other steps know of it.
 
-`preload` early, `check_store` before any work, `begin`, the work, `log_run` (or `end` where it
-failed). Everything is read from the run directory, so a run can be logged at any later time.
+`default_recorder()` gives the one that there is, MLflow; `preload()` imports it early, beside other work.
+Then `check` before any work, `begin`, the work, and `log` (or `end` where it failed). Everything is
+read from the run directory, so a run can be logged at any later time: `sync` does that.
 """
 
-from pixtrack.tasks.tracking.connection import (
-    TrackingUnavailable,
-    check_store,
-    local_uri,
-    preload,
-    tracking_uri,
-)
+from pixtrack.tasks.tracking.connection import check_store, local_uri, preload, tracking_uri
 from pixtrack.tasks.tracking.extras import experiments, log_comparison, log_curves
 from pixtrack.tasks.tracking.lifecycle import begin, end, interrupted, reap
 from pixtrack.tasks.tracking.links import links
 from pixtrack.tasks.tracking.log import log_run
+from pixtrack.tasks.tracking.mlflow_recorder import MlflowRecorder
+from pixtrack.tasks.tracking.recorder import Recorder, Report, ReportRecorder, TrackingUnavailable
 from pixtrack.tasks.tracking.sync import Synced, sync
 
 __all__ = [
+    "MlflowRecorder",
+    "Recorder",
+    "Report",
+    "ReportRecorder",
     "Synced",
     "TrackingUnavailable",
     "begin",
     "check_store",
+    "default_recorder",
     "end",
     "experiments",
     "interrupted",
@@ -35,3 +37,8 @@ __all__ = [
     "sync",
     "tracking_uri",
 ]
+
+
+def default_recorder() -> MlflowRecorder:
+    """The recorder of this process."""
+    return MlflowRecorder()

@@ -23,6 +23,7 @@ from pixtrack.configs.paths import Home, home
 from pixtrack.tasks.servers.deadline import within
 from pixtrack.tasks.sqlite_address import sqlite_address, sqlite_file
 from pixtrack.tasks.tracking.moved import artifact_root, follow_the_move
+from pixtrack.tasks.tracking.recorder import TrackingUnavailable
 
 CONNECT_SECONDS = 3.0
 """How long a tracking server may take to accept a connection before it counts as away."""
@@ -48,10 +49,6 @@ _STORES_MODULES = {"mlflow", "requests", "urllib3", "sqlalchemy", "sqlite3"}
 """Whose errors are the store's."""
 
 _starting = threading.Lock()
-
-
-class TrackingUnavailable(UserError):
-    """The MLflow store cannot be reached, or refused what was logged; the run itself is whole."""
 
 
 def tracking_uri(data_home: Home | None = None) -> str:

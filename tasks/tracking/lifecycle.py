@@ -10,7 +10,6 @@ from pixtrack.tasks.owners import owner, owner_is_dead
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import system
 from pixtrack.tasks.tracking.connection import (
-    TrackingUnavailable,
     client,
     experiment_id,
     reported,
@@ -20,6 +19,7 @@ from pixtrack.tasks.tracking.connection import (
 from pixtrack.tasks.tracking.content import RUN_TAG, RunContent, params, tags
 from pixtrack.tasks.tracking.lengths import short_name, short_text
 from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, write_tracked
+from pixtrack.tasks.tracking.recorder import TrackingUnavailable
 
 logger = logging.getLogger(__name__)
 

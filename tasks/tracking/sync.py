@@ -9,9 +9,10 @@ from typing import Literal
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.runs.directory import RunDirectory
-from pixtrack.tasks.tracking.connection import TrackingUnavailable, check_store, reported
+from pixtrack.tasks.tracking.connection import check_store, reported
 from pixtrack.tasks.tracking.lifecycle import reap
 from pixtrack.tasks.tracking.log import log_run
+from pixtrack.tasks.tracking.recorder import TrackingUnavailable
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ import pandas as pd
 from pixtrack.configs.addresses import shown
 from pixtrack.tasks.scoring.outcomes import outcome_of_row
 from pixtrack.tasks.tracking.connection import (
-    TrackingUnavailable,
     client,
     still_there,
     use_for_traces,
@@ -27,6 +26,7 @@ from pixtrack.tasks.tracking.connection import (
 from pixtrack.tasks.tracking.content import RunContent
 from pixtrack.tasks.tracking.links import TrackedRun
 from pixtrack.tasks.tracking.pages import golds_text, options_text
+from pixtrack.tasks.tracking.recorder import TrackingUnavailable
 from pixtrack.tasks.tracking.settings import TraceSettings, settings
 
 _SLOW_SECONDS = 1.0

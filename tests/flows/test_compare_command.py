@@ -13,6 +13,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.flows.cli.main import app
 from pixtrack.tasks.tracking import TrackingUnavailable
+from tests.doubles.recorder import MemoryRecorder
 from tests.tasks.comparison.factory import DatasetFactory
 
 
@@ -107,10 +108,14 @@ def test_unreachable_tracking_is_said_before_the_comparison_which_can_do_without
 def test_tracking_that_goes_away_meanwhile_keeps_the_comparison_and_says_so(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pixtrack.tasks.tracking.check_store", lambda: "")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    result = compare("alpha", "beta", "--out", str(tmp_path / "out"))
+    recorder = MemoryRecorder()
+    monkeypatch.setattr("pixtrack.tasks.tracking.default_recorder", lambda: recorder)
+
+    def goes_away(*_: object, **__: object) -> None:
+        recorder.away = "gone"
+
+    monkeypatch.setattr("pixtrack.tasks.comparison.resolve.resolve_baseline", goes_away)
+    result = compare("alpha", "beta", "--baseline", "alpha", "--out", str(tmp_path / "out"))
     assert result.exit_code == 0
     assert "not logged to MLflow" in result.stderr
     assert (tmp_path / "out" / "index.html").is_file()

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_model
 from pixtrack.configs.paths import PACKAGE_ROOT
+from pixtrack.flows.cells import CellOutcome
 from pixtrack.flows.evaluate import group_outcome
 from pixtrack.flows.report import print_group
-from pixtrack.flows.steps import CellOutcome
 from pixtrack.tasks.cells import resolve_cells
 from pixtrack.tasks.runs.directory import Count, Interval, RunSummary
 
@@ -39,7 +40,7 @@ def summary(dataset: str, status: str = "completed") -> RunSummary:
 def outcomes(*summaries: RunSummary | None) -> list[CellOutcome]:
     cells = resolve_cells("text_rich", load_model("endpoint"))
     return [
-        CellOutcome(cell, one, error="" if one else "the hub is away")
+        CellOutcome(cell, summary=one, failure=None if one else UserError("the hub is away"))
         for cell, one in zip(cells, summaries, strict=False)
     ]
 

@@ -21,6 +21,7 @@ from pixtrack.flows.cli.main import app
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import TrackingUnavailable
 from pixtrack.tasks.tracking.settings import TraceSettings, TrackingSettings
+from tests.doubles.recorder import MemoryRecorder
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
 
@@ -276,10 +277,10 @@ def test_a_bad_tracking_address_is_one_line_before_any_work(
 def test_a_store_that_goes_away_meanwhile_loses_no_import_and_is_said(
     home: Home, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: object) -> None:
-        raise TrackingUnavailable("gone")
-
-    monkeypatch.setattr("pixtrack.tasks.tracking.log_run", away)
+    recorder = MemoryRecorder()
+    monkeypatch.setattr(recorder, "check", lambda: setattr(recorder, "away", "gone"))
+    monkeypatch.setattr(recorder, "log", MemoryRecorder(away="gone").log)
+    monkeypatch.setattr("pixtrack.tasks.tracking.default_recorder", lambda: recorder)
     command = ("import", str(files[0]), "--model", "kept", "--dataset", "docvqa_val", "--json")
     done = pixtrack(*command, "--annotations", str(files[1]))
     assert done.exit_code == 1 and json.loads(done.stdout)["answered"] == 4
