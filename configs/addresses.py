@@ -45,7 +45,7 @@ def shown(address: str) -> str:
 
 
 def openable(address: str) -> str:
-    """The address for a link in a browser: without user and password, without a slash at the end."""
+    """The address for a link in a browser: without user, password and final slash."""
     scheme, separator, rest = address.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}".rstrip("/")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 USUAL_BATCHED_TOKENS = 5120
-"""Our default for max_num_batched_tokens on a GPU: one image of Pixtral's largest size (4,160 tokens)
-and the questions to it in one step; vLLM's own for AsyncLLM (2,048) cuts every page in two."""
+"""Our default for max_num_batched_tokens on a GPU: one image of Pixtral's largest size (4,160
+tokens) and the questions to it in one step; vLLM's own for AsyncLLM (2,048) cuts every
+page in two."""
 ENCODER_CACHE_SHARE = 0.0125
 """Of a card's memory, for image embeddings that wait for their questions. The engine fills it while
 it works, beside what vLLM counts into gpu_memory_utilization: so much must stay free."""

@@ -69,7 +69,7 @@ def read_yaml(path: Path, model: type[M], **defaults: Any) -> M:
 
 
 def _is_tag(part: Any, data: Any) -> bool:
-    """Whether a location part is pydantic's name of a union member rather than a key of the file."""
+    """Whether a location part is pydantic's name of a union member, not a key of the file."""
     return (
         isinstance(part, str)
         and part in {"hub", "annotations", "sample", "local", "generated", "endpoint"}
@@ -148,7 +148,7 @@ def _load(model: type[M], name: str) -> M:
 
 
 def load_all(model: type[M]) -> tuple[list[M], list[UserError]]:
-    """Every configuration of one kind, by name, and what is wrong with those that cannot be read."""
+    """Every configuration of one kind, by name, and the errors of those that cannot be read."""
     found: list[M] = []
     broken: list[UserError] = []
     for name in names(model):

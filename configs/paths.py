@@ -24,7 +24,7 @@ IMPORT_ROOT = Path(pixtrack.__path__[0]).absolute().parent
 
 @dataclass(frozen=True)
 class Home:
-    """The data home: everything pixtrack writes lies under `root` (PIXTRACK_HOME, default ./data)."""
+    """The data home: what pixtrack writes lies under `root` (PIXTRACK_HOME, default ./data)."""
 
     root: Path
 
@@ -104,7 +104,8 @@ def config_folders() -> tuple[Path, ...]:
 def config_file(relative: str | Path) -> Path:
     """A file or folder of the configuration folders: the user's own before the shipped one.
 
-    A path that is in neither is given as it would be in the user's folder; an absolute one as it is.
+    A path that is in neither is returned as it would be in the user's folder; an absolute path
+    as it is.
     """
     places = [folder / relative for folder in config_folders()]
     return next((place for place in places if place.exists()), places[0])

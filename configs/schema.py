@@ -258,7 +258,7 @@ class HubDataset(Config):
 
 
 class AnnotationDataset(Config):
-    """An annotation JSONL and an image folder: the original layout, and how users bring their own."""
+    """An annotation JSONL and an image folder: the original layout, and users' own data."""
 
     kind: Literal["annotations"] = "annotations"
     qa_file: str = Field(description="path of the JSONL; relative paths start at the YAML's folder")

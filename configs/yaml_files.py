@@ -13,7 +13,7 @@ LONGEST_CHARACTERS = 2_000_000
 DEEPEST = 30
 """Levels of nesting; no configuration has more than six."""
 MOST_VALUES = 100_000
-"""Values with every alias counted where it is used: a few lines of aliases can stand for billions."""
+"""Values, with every alias counted where it is used: a few lines of aliases can mean billions."""
 
 
 def parse_yaml(path: Path, text: str) -> tuple[yaml.Node | None, Any]:

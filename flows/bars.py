@@ -1,4 +1,4 @@
-"""What a person sees of a long step: a bar with an amount, a rate and the time left on stderr.
+"""The progress of a long step: a bar with an amount, a rate and the time left, on stderr.
 
 On a terminal it is drawn in place; elsewhere (a worker, a log file) a line is logged every ten
 seconds.

@@ -28,10 +28,11 @@ from pixtrack.tasks.inference.starting import (
     longest_request,
     report_before_start,
 )
-from pixtrack.tasks.inference.task import ask_questions, identify_engine, open_the_run
+from pixtrack.tasks.inference.task import ask_questions, identify_engine
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunSummary
 from pixtrack.tasks.runs.opening import Cell, OpenRun, identity_of
+from pixtrack.tasks.runs.task import open_the_run
 from pixtrack.tasks.scoring.task import score_answers
 from pixtrack.tasks.timings import note, timed
 from pixtrack.tasks.tracking.recorder import Recorder

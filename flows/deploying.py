@@ -37,7 +37,7 @@ DEPLOYMENTS = PACKAGE_ROOT / "prefect.yaml"
 """Every deployment that `deploy` makes."""
 
 _WORKER_QUERY_SECONDS = "2"
-"""Prefect's worker looks for work every 10 s; here it is the only one, and somebody waits for it."""
+"""Prefect's worker looks for work every 10 s; here it is the only one, and a person waits."""
 
 
 def server_for_deployments(home: Home, port: int = DEFAULT_PORT) -> ChosenServer:
@@ -147,7 +147,7 @@ def how_to_log_in(home: Home) -> str:
 
 
 async def _make_pool() -> None:
-    """The work pool of this machine: processes, one flow at a time, since one engine fills a GPU."""
+    """The work pool of this machine: processes, one flow at a time: one engine fills a GPU."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.workers.process import ProcessWorker

@@ -1,4 +1,4 @@
-"""The flow `evaluate`: one model on one dataset, or on a group of them, from files to MLflow runs."""
+"""The flow `evaluate`: one model on a dataset or a group of datasets, from files to logged runs."""
 
 from __future__ import annotations
 

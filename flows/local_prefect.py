@@ -79,7 +79,7 @@ class LocalPrefect:
         reports().submit(lambda: reap(self._home, api().call))
 
     def run(self, flow: Flow[..., Any], *arguments: Any) -> dict[str, Any]:
-        """What the flow returns, whatever becomes of the server meanwhile; raises what it raises."""
+        """What the flow returns, whatever happens to the server; raises what the flow raises."""
         from pixtrack.flows.reported import Outcome, run_reported
 
         self._outcome = Outcome()

@@ -1,4 +1,4 @@
-"""What a run leaves where people look: Prefect artifacts, and a table on the terminal."""
+"""Shows a finished run: as artifacts of the Prefect flow run, and as a table on the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.table import Table
 
 from pixtrack.flows.terminal import DataConsole
-from pixtrack.tasks.inference.task import artifact_key
 from pixtrack.tasks.prefecting import reports
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import Interval, RunDirectory, RunSummary
@@ -22,7 +21,7 @@ def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun, recorder:
     """The final table, and the links to the run's entry, as artifacts of the Prefect flow run."""
     if summary is None:
         return
-    key = artifact_key(run.cell.dataset.name)
+    key = reports.artifact_key(run.cell.dataset.name)
     rows = [
         {"metric": name, "value": _number(m.value), "95% interval": _interval(m), "n": m.n}
         for name, m in summary.metrics.items()

@@ -64,8 +64,8 @@ class Outcome:
 def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments: Any) -> None:
     """Runs the flow with these arguments, as a flow run of the server's for as long as it answers.
 
-    What the flow returns or raises is in `outcome`. The arguments are taken as they are: the command
-    has checked them. Raises what ends the process (KeyboardInterrupt, SystemExit).
+    What the flow returns or raises is in `outcome`. The arguments are not validated: the
+    command has checked them. Raises what ends the process (KeyboardInterrupt, SystemExit).
     """
     observed = copy.copy(flow)
     observed.fn = _observed(flow.fn, home, outcome)

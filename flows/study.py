@@ -1,4 +1,4 @@
-"""The flow `study`: models x datasets x prompts, one engine start a model, ended by a comparison."""
+"""The flow `study`: models x datasets x prompts with one engine start a model, then compared."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The steps of an evaluation, one package each; what passes between them is in `pixtrack.tasks.records`."""
+"""The steps of an evaluation, one package each; `tasks.records` has what passes between them."""

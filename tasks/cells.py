@@ -1,4 +1,4 @@
-"""From names to cells: which model, dataset and prompt a run is about."""
+"""Resolves names to cells: the model, dataset and prompt of a run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def resolve_model(
 ) -> tuple[ModelConfig, str]:
     """The model of that name; without one, the best Pixtral that this machine holds, and why.
 
-    `given` are engine options of the command: they stand before the model's own.
+    `given` are engine options of the command: they override the model's own.
     """
     if name:
         return with_options(load_model(name), given), ""
@@ -65,7 +65,7 @@ def resolve_model(
 
 
 def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelConfig:
-    """The model with these engine options before its own and before any recipe's.
+    """The model with these engine options, which override its own and those of any recipe.
 
     Raises UserError for an endpoint, and for options that a model's file may not have either.
     """
@@ -73,8 +73,8 @@ def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelCo
         return model
     if not model.source.has_files:
         raise UserError(
-            f"--engine and -tp are for an engine on this machine; {model.name} is an endpoint, whose "
-            "server has its own"
+            f"--engine and -tp are for an engine on this machine; {model.name} is an endpoint, "
+            "whose server has its own"
         )
     try:
         weights = "random" if given.get("load_format") == "dummy" else model.weights

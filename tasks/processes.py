@@ -34,7 +34,7 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 5.0) -> None:
 
 
 def end_session(pid: int, seconds: float = 5.0) -> None:
-    """Ends the process group of a process that is no child of ours: TERM, and KILL after that time."""
+    """Ends the process group of a process that is no child of ours: TERM, after that time KILL."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(pid, sign)

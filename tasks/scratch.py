@@ -1,7 +1,7 @@
 """Temporary folders that are removed even if the processes that use them are killed.
 
-Every process that uses a folder has a locked file in it open: child processes inherit the descriptor.
-A folder whose file nobody has locked any more is removed by the next process that makes one.
+Every process that uses a folder has a locked file in it open; child processes inherit the
+descriptor. The next process that makes a folder removes those whose file no process has locked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a list says of configuration files that cannot be read: the others are listed all the same."""
+"""How a list reports configuration files that cannot be read; it lists the others all the same."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def describe_images(
 
     Runs through the same engines as an evaluation; nothing is scored or logged.
 
-    Example: `pixtrack describe page.png --model pixtral-12b -q "Who signed?" --max-tokens 256 -tp 4`
+    Example: `pixtrack describe page.png --model pixtral-12b -q "Who signed?" -tp 4`
     """
     from pixtrack.configs.paths import home
     from pixtrack.configs.schema import Sampling

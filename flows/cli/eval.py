@@ -170,12 +170,12 @@ def _show(data: dict[str, Any], as_json: bool, timings: bool) -> None:
     _print(data, as_json)
     if timings:
         print_timings()
-    said = [f"{one['dataset']}: {one['error']}" for one in not_run]
-    said += [run["message"] for run in runs if run["status"] == "failed"]
-    said += [f"not logged to MLflow: {why}; log it with: pixtrack sync" for why in not_logged]
-    for line in said:
+    problems = [f"{one['dataset']}: {one['error']}" for one in not_run]
+    problems += [run["message"] for run in runs if run["status"] == "failed"]
+    problems += [f"not logged to MLflow: {why}; log it with: pixtrack sync" for why in not_logged]
+    for line in problems:
         say(f"pixtrack: {line}", err=True)
-    if said:
+    if problems:
         raise typer.Exit(1)
 
 

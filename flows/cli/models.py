@@ -1,4 +1,4 @@
-"""`pixtrack models`, `download`, `check` and `describe`: models, the machine, and free questions."""
+"""`pixtrack models`, `download`, `check` and `describe`: models, the machine, free questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pixtrack runs`, `errors`, `rescore`, `sync`, `import`: what is kept of runs, and what is done with it."""
+"""`pixtrack runs`, `errors`, `rescore`, `sync` and `import`: commands on runs that are on disk."""
 
 from __future__ import annotations
 
@@ -306,12 +306,12 @@ def sync_command(
     default_recorder().check()
     chosen = [resolve_run(one, home()) for one in runs] if runs else stored_runs(home())
 
-    def told(one: Synced) -> None:
+    def on_run(one: Synced) -> None:
         if one.outcome != "unchanged":
             detail = f" ({one.detail})" if one.detail else ""
             say(f"{one.outcome}: {one.run.path.name}{detail}", err=True)
 
-    done = sync([one.directory for one in chosen], home().images, told)
+    done = sync([one.directory for one in chosen], home().images, on_run)
     counts = {
         outcome: sum(one.outcome == outcome for one in done)
         for outcome in ("logged", "unchanged", "unfinished", "damaged")
@@ -319,8 +319,8 @@ def sync_command(
     if as_json:
         print(json_text(counts))
         return
-    told_counts = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n) or "no runs"
-    say(f"{shown(tracking_uri())}: {told_counts}")
+    counted = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n) or "no runs"
+    say(f"{shown(tracking_uri())}: {counted}")
 
 
 def import_command(

@@ -84,12 +84,12 @@ def show(outcome: dict[str, Any], as_json: bool, timings: bool) -> None:
             console.print(f"page       {comparison['page']}", highlight=False, markup=False)
     if timings:
         print_timings()
-    said = [f"not compared: {outcome['not_compared']}"] if "not_compared" in outcome else []
+    problems = [f"not compared: {outcome['not_compared']}"] if "not_compared" in outcome else []
     not_logged = dict.fromkeys(row["not_logged"] for row in outcome["cells"] if row["not_logged"])
-    said += [f"not logged to MLflow: {why}; log it with: pixtrack sync" for why in not_logged]
+    problems += [f"not logged to MLflow: {why}; log it with: pixtrack sync" for why in not_logged]
     lost = (outcome.get("comparison") or {}).get("not_logged")
-    said += [f"the comparison is not logged to MLflow: {lost}"] if lost else []
-    for line in said:
+    problems += [f"the comparison is not logged to MLflow: {lost}"] if lost else []
+    for line in problems:
         say(f"pixtrack: {line}", err=True)
-    if said or any(row["status"] != "completed" for row in outcome["cells"]):
+    if problems or any(row["status"] != "completed" for row in outcome["cells"]):
         raise typer.Exit(1)

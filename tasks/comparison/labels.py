@@ -1,4 +1,4 @@
-"""What each run is called in tables and plots: as short as tells them apart."""
+"""Labels of runs for tables and plots: the shortest form in which no two are the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `pixtrack runs` and `pixtrack errors` show: rows of plain values, read from run directories."""
+"""Rows of plain values, read from run directories: what `pixtrack runs` and `errors` print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a comparison under the data home and logs it: what the verb and the study both end with."""
+"""Writes a comparison's files and records them: the end of `pixtrack compare` and of a study."""
 
 from __future__ import annotations
 

@@ -60,9 +60,9 @@ def stored_runs(home: Home, dataset: str | None = None) -> list[StoredRun]:
 def resolve_run(reference: str, home: Home, *, scored: bool = False) -> StoredRun:
     """The one run that `reference` names.
 
-    Where several fit a description (model@dataset), a completed run over all questions goes before
-    others, and then the latest. `scored`: only runs with a table of scores count. Raises UserError when nothing fits, or when
-    the beginning of an id fits several.
+    Where several fit a description (model@dataset), completed runs over all questions are
+    preferred, then the latest. `scored`: only runs with a table of scores count. Raises UserError
+    when nothing fits, or when the beginning of an id fits several.
     """
     at_path = _at_path(reference)
     if at_path is not None:

@@ -41,7 +41,7 @@ class RunRow(_Result):
     key: str
     """r0, r1, …: the contestant within this comparison; the same on every dataset."""
     label: str
-    """As short as tells the runs apart: the model's title, with prompt or id where needed."""
+    """The model's title, with prompt or id where two runs would be called the same."""
     model: str
     model_title: str
     prompt: str
@@ -64,7 +64,7 @@ class RunRow(_Result):
     truncated: int
     """Outputs cut off at the output limit; they count as they were scored."""
     beside: tuple[str, ...] = ()
-    """What stands beside the scores, a line each, over all answers of the run: how answers were
+    """Notes on the scores, a line each, over all answers of the run: how answers were
     read ("mmmu: 0.4% guessed (7 of 1,730)") and the metrics' further figures."""
     speed: Speed
 

@@ -48,7 +48,7 @@ Image.init()
 _FORMATS = [name for name in EXTENSIONS if name in Image.OPEN]
 
 _ONE_DECODER = threading.Lock()
-"""Preparing has several threads and a promise about memory: one decodes a doubtful image at a time."""
+"""Held while a doubtful image is decoded: the threads of a preparation share a limit of memory."""
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""

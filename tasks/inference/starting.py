@@ -76,7 +76,10 @@ def start_early(model: ModelConfig, files: Path, home: Home, model_dir: Path | N
 
 
 def report_before_start(model: ModelConfig) -> list[Check] | None:
-    """The machine's report of before the early start; None where no engine was started early."""
+    """The report on the machine that was made before the engine's early start.
+
+    None where no engine was started early.
+    """
     return _reports.pop(model.name, None)
 
 
@@ -86,7 +89,7 @@ def acquire(model: ModelConfig, files: Path | None, home: Home) -> EngineSession
 
 
 def close_early() -> None:
-    """Closes engines that were started early and never taken up."""
+    """Closes engines that were started early and that no flow has acquired."""
     while _early:
         _early.popitem()[1].close()
 

@@ -1,49 +1,30 @@
-"""The steps "open run" and "ask questions" as Prefect tasks."""
+"""The steps "identify engine" and "ask questions" as Prefect tasks."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from typing import Any
 
-from prefect.runtime import flow_run
-
-from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.inference.engines import engine_kind
 from pixtrack.tasks.inference.host.session import EngineSession
 from pixtrack.tasks.prefecting import reports, step
-from pixtrack.tasks.records import PreparedDataset
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.invocations import note_invocation
-from pixtrack.tasks.runs.opening import Cell, OpenRun, open_run
+from pixtrack.tasks.runs.opening import OpenRun
 from pixtrack.tasks.runs.protocol import Event
 
 ARTIFACT_EVERY_SECONDS = 2.0
 """An update costs about 20 ms."""
 
 
-def artifact_key(name: str) -> str:
-    """A name as Prefect takes an artifact's key: lower-case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 @step("identify engine")
 def identify_engine(model: ModelConfig) -> ModelConfig:
-    """The model with what only its engine can tell: the name that an endpoint serves it by.
+    """The model with what is asked of its engine: the name that an endpoint serves it by.
 
-    Raises UserError where there is no address, and where nobody answers there.
+    Raises UserError where there is no address, and where no server answers there.
     """
     return engine_kind(model).resolved(model)
-
-
-@step("open run")
-def open_the_run(
-    cell: Cell, prepared: PreparedDataset, identity: dict[str, Any], home: Home
-) -> OpenRun:
-    """The run's directory with its requests; the answers it already has are found."""
-    return open_run(cell, prepared, identity, home, flow_run.get_id())
 
 
 @step("ask questions")
@@ -91,7 +72,7 @@ class _Progress:
     def __init__(self, run: OpenRun) -> None:
         self._shown = time.monotonic()
         self._bar = reports.Progress(
-            f"asking-{artifact_key(run.cell.dataset.name)}",
+            f"asking-{reports.artifact_key(run.cell.dataset.name)}",
             f"{run.cell.model.name} on {run.cell.dataset.name}: questions answered",
         )
 

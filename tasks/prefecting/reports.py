@@ -7,6 +7,7 @@ with retries that come to minutes.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -112,6 +113,11 @@ class _Outbox:
             waiting.clear()
         if batch:
             self._call("POST", path, batch)
+
+
+def artifact_key(name: str) -> str:
+    """A name as Prefect takes an artifact's key: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> None:

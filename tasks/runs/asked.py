@@ -11,10 +11,10 @@ class AskedRun:
     """The questions of a run that one command asked, and how long that took."""
 
     asked: int = 0
-    """Answers that came, failed ones too."""
+    """Answers that came, including failed ones."""
     seconds: float = 0.0
     """From the first question to the last answer; an engine's start is not in it."""
     started: str = ""
     """UTC, ISO 8601; "" where nothing was asked."""
     engine: dict[str, Any] = field(default_factory=dict)
-    """What the engine said of itself when it was ready; {} where it was not."""
+    """What the engine reported when it was ready: version, options; {} where it was not ready."""

@@ -35,7 +35,7 @@ class Interval(BaseModel):
     stderr_naive: float | None = None
     """As if questions on one image were independent: shown so that people see the difference."""
     n: int = 0
-    """Samples that it stands over."""
+    """How many samples it is the mean of."""
 
 
 class Count(BaseModel):
@@ -97,7 +97,8 @@ class RunSummary(BaseModel):
     metric_versions: dict[str, int] = Field(default_factory=dict)
     """`Metric.version` of what made these numbers; different versions are not compared."""
     history: list[dict[str, Any]] = Field(default_factory=list)
-    """Scores that were replaced by `pixtrack rescore`: scored (UTC), reason, metrics (name -> value)."""
+    """Scores that were replaced, as `pixtrack rescore` does: when (`scored`, UTC), why (`reason`),
+    and the former values (`metrics`)."""
 
 
 class RunRecord(BaseModel):
@@ -184,8 +185,8 @@ class RunDirectory:
         except ValueError as error:
             raise UserError(
                 f"{self.record_file}: damaged run record ({' '.join(str(error).split())[:200]}); "
-                "nothing that was answered is lost: remove this file, and the command that made the "
-                "run goes on with the answers beside it"
+                "nothing that was answered is lost: remove this file, and the command that made "
+                "the run goes on with the answers beside it"
             ) from None
 
     def write_record(self, record: RunRecord) -> None:

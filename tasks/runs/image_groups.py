@@ -57,7 +57,7 @@ def image_path(request: Request) -> tuple[ImageStep, ...]:
 
 
 def image_key(image: ImageRef) -> str:
-    """What tells images apart: the content hash, or the path of an image that was not hashed."""
+    """What identifies an image: its content hash, or the path of an image without one."""
     return image.sha256 or image.path
 
 

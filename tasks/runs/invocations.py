@@ -1,7 +1,7 @@
-"""Which times a run's questions were asked, as its journal tells: also those that were killed.
+"""A run's invocations, each time that its questions were asked, read from its journal.
 
-Every answer's line says when its invocation began and how far into it the answer came, so a
-command that was killed before it could note anything is accounted for by the next one.
+Every answer's line says when its invocation began and how many seconds later the answer came. So
+the next command can note the time of a command that was killed before it could do so itself.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Invocation:
     """One asking of a run's questions."""
 
     started: str
-    """UTC, ISO 8601 with milliseconds: what tells one invocation from another."""
+    """UTC, ISO 8601 with milliseconds; it identifies the invocation."""
     asked: int = 0
-    """Answers that came, failed ones too."""
+    """Answers that came, including failed ones."""
     seconds: float = 0.0
     """From its beginning to its last answer."""
 
     def to_json(self) -> dict[str, Any]:
-        """As a record keeps what a killed invocation did."""
+        """The entry of a killed invocation in a run's record."""
         ended = datetime.datetime.fromisoformat(self.started) + datetime.timedelta(
             seconds=self.seconds
         )
@@ -46,16 +46,16 @@ class Invocation:
 def read_invocations(journal: Path) -> list[Invocation]:
     """The invocations whose answers the journal holds, in their order; [] without a journal.
 
-    Answers without a beginning (imported, taken over from another run, or written before lines
-    had one) are nobody's.
+    Answers that do not say when their invocation began belong to none: imported ones, those that
+    were copied from another run, and those of journals older than this field.
     """
     found: dict[str, Invocation] = {}
     for line in whole_lines(journal)[1:]:
-        told = json.loads(line)
-        if "started" in told:
-            one = found.setdefault(told["started"], Invocation(told["started"]))
+        data = json.loads(line)
+        if "started" in data:
+            one = found.setdefault(data["started"], Invocation(data["started"]))
             one.asked += 1
-            one.seconds = max(one.seconds, float(told["elapsed"]))
+            one.seconds = max(one.seconds, float(data["elapsed"]))
     return list(found.values())
 
 
@@ -75,10 +75,10 @@ def note_invocation(record: RunRecord, asked: AskedRun) -> None:
 
 
 def account_for_killed(record: RunRecord, journal: Path) -> None:
-    """Adds to the record, marked as killed, the invocations that only the journal knows of.
+    """Adds to the record, marked as killed, the invocations that are in the journal alone.
 
-    Nobody may be asking while this is called. An invocation that was noted with fewer answers than
-    the journal has of it (its last count was a moment old) is corrected.
+    An invocation that the record has with fewer answers than the journal (its last count was a
+    moment old) is corrected. To be called while no question is being asked.
     """
     noted = {one.get("started"): one for one in record.invocations}
     for invocation in read_invocations(journal):

@@ -23,7 +23,7 @@ from pixtrack.tasks.records import Answer, answer_from_json, to_json
 FORMAT = 1
 _HEADER_START = b'{"journal"'
 SYNC_SECONDS = 1.0
-"""At most this much is lost when the machine itself dies; a killed process loses nothing."""
+"""At most so many seconds of answers are lost when the machine fails, none when a process does."""
 
 
 class Journal:
@@ -71,7 +71,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Writes everything through to the disk and gives up the lock. May be called twice."""
+        """Writes everything to the disk and releases the lock. May be called twice."""
         if self._file is None:
             return
         self._closing.set()
@@ -89,9 +89,10 @@ class Journal:
         return dict(self._answers)
 
     def append(self, answer: Answer, stamp: Mapping[str, Any] | None = None) -> None:
-        """Writes one answer, whole, before it returns; `stamp` joins it on its line.
+        """Writes one answer, whole, before it returns; `stamp` holds further keys of its line.
 
-        An index that has a final answer already is an error of the caller: it was asked twice.
+        Raises ValueError for an index that has a final answer already (the caller asked twice) and
+        for a closed journal; UserError where the disk does not take the line.
         """
         if self._file is None:
             raise ValueError(f"{self.path}: the journal is closed")
@@ -103,7 +104,7 @@ class Journal:
         self._unsynced.set()
 
     def sync(self) -> None:
-        """Writes everything through to the disk before it returns."""
+        """Writes everything to the disk before it returns."""
         if self._file is not None:
             os.fsync(self._file)
 

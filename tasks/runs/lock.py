@@ -18,16 +18,16 @@ class RunLock:
     """Keeps other processes from a run while this one writes its record, answers or scores.
 
     A context manager; `acquire` and `release` serve where the run outlives the function that opens
-    it. A process may acquire the lock of one run several times, and then releases it as often. It is
-    released when the process ends, however it ends.
+    it. A process may acquire the lock of one run several times, and then releases it as often. The
+    lock is released when the process ends, however it ends.
 
     On a file system without locks a run is not locked: its journal, which needs one, says so.
     """
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
-        # One lock a path and process, shared by its threads: a step may run in another thread than
-        # the flow that releases the run.
+        # One lock a path and process, shared by its threads: the step that opens a run may run in
+        # another thread than the flow that releases it.
         self._lock = FileLock(run.path / ".lock", is_singleton=True, thread_local=False)
 
     @property

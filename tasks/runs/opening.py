@@ -37,7 +37,7 @@ from pixtrack.tasks.runs.directory import (
 from pixtrack.tasks.runs.invocations import account_for_killed
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.lock import RunLock
-from pixtrack.tasks.runs.parts import fold, read_with_parts
+from pixtrack.tasks.runs.parts import merge_parts, read_with_parts
 from pixtrack.tasks.runs.protocol import Job
 from pixtrack.tasks.runs.requests import PageRule, build_requests
 
@@ -54,7 +54,7 @@ class Cell:
     """The first so many samples; None: all."""
 
     def samples(self, prepared: PreparedDataset) -> tuple[Sample, ...]:
-        """The samples that this run stands over."""
+        """The samples that this run asks: all of the dataset, or the first `limit`."""
         return prepared.samples[: self.limit] if self.limit else prepared.samples
 
     @property
@@ -65,7 +65,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run whose requests are written and whose unanswered questions are known."""
+    """A run whose requests are written and whose unanswered questions are counted."""
 
     cell: Cell
     directory: RunDirectory
@@ -79,7 +79,7 @@ class OpenRun:
 
     @property
     def job(self) -> Job:
-        """What the inference child is told."""
+        """The run as a job for the inference child."""
         return Job(
             job_id=self.directory.path.name,
             requests_path=str(self.directory.requests_file),
@@ -96,7 +96,7 @@ class OpenRun:
                 record.status, record.message = status, message
                 self.directory.write_record(record)
         except UserError:
-            pass  # a damaged record: whoever opens the run next is told
+            pass  # a damaged record: the next command that opens the run says so
         finally:
             self.lock.release()
 
@@ -170,9 +170,10 @@ def open_run(
 ) -> OpenRun:
     """Makes or finds the run's directory, writes its requests, counts what is unanswered.
 
-    The run is locked from here on, until `OpenRun.close`. Answers that a run of the same fingerprint
-    with another limit already has are copied, so that the whole run does not ask the first twenty
-    questions again after a look at those. Raises UserError where another process has the run locked.
+    The run is locked from here on, until `OpenRun.close`. Answers that a run of the same
+    fingerprint with another limit already has are copied: after a look at the first twenty
+    questions, the whole run does not ask those again. Raises UserError where another process has
+    the run locked.
     """
     print_ = fingerprint(identity)
     limit = cell.limit if cell.limit and cell.limit < len(prepared.samples) else None
@@ -197,7 +198,7 @@ def _open_locked(
     flow_run_id: str | None,
 ) -> OpenRun:
     print_ = fingerprint(identity)
-    fold(directory.journal_file, print_)
+    merge_parts(directory.journal_file, print_)
     samples = cell.samples(prepared)
     requests = tuple(
         build_requests(samples, cell.prompt, prepared.images, PageRule.of(cell.dataset, cell.model))
@@ -213,7 +214,7 @@ def _open_locked(
         "dataset_source": prepared.source,
     }
     write_atomically(directory.config_file, json.dumps(config, indent=2, ensure_ascii=False))
-    taken = _take_over_answers(directory, print_, {request.index for request in requests})
+    taken = _copy_answers(directory, print_, {request.index for request in requests})
     record = directory.read_record() or RunRecord(
         name=directory.path.name,
         fingerprint=print_,
@@ -260,10 +261,12 @@ def everything_answered(
     return not askable
 
 
-def _take_over_answers(
-    directory: RunDirectory, print_: str, wanted: set[int]
-) -> list[dict[str, Any]]:
-    """Copies them; returns what the record says of it: their time is told by the other run's."""
+def _copy_answers(directory: RunDirectory, print_: str, wanted: set[int]) -> list[dict[str, Any]]:
+    """Copies the answers to `wanted` samples that other runs of this fingerprint have.
+
+    Returns the entries for the run's invocations; the time that the answers took is in the records
+    of the other runs.
+    """
     taken: list[dict[str, Any]] = []
     for sibling in directory.path.parent.glob(f"*--{print_[:12]}"):
         journal = sibling / directory.journal_file.name

@@ -1,8 +1,8 @@
-"""A run's questions dealt out to several engines, and their answers put together again.
+"""The journals of a run whose questions are divided among several engines, and how they are merged.
 
 Each replica of the model gets a part of the requests and a journal of its own beside the run's:
-answers.part0.jsonl, answers.part1.jsonl, … Their lines are moved into answers.jsonl when the part is
-asked, and where a kill came first, by the next command that opens the run.
+answers.part0.jsonl, answers.part1.jsonl, … Their lines are moved into answers.jsonl when the part
+has been answered; if the command is killed before, the next one that opens the run moves them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pixtrack.tasks.records import Answer, answer_from_json
 from pixtrack.tasks.runs.journal import Journal, read_answers, read_fingerprint, whole_lines
 
 
-def fold(journal: Path, fingerprint: str) -> int:
-    """Moves the answers of all part journals into the run's; returns how many it took over.
+def merge_parts(journal: Path, fingerprint: str) -> int:
+    """Moves the answers of all part journals into the run's journal; returns how many it moved.
 
-    May be killed at any point and called again: an answer that is there already is not taken
-    twice. A part of another fingerprint is nobody's and is removed. Raises UserError, and removes
-    nothing, where somebody is still writing a part: the children of a killed command end a moment
-    after it.
+    It may be killed at any point and called again: an answer that is there already is not moved
+    twice. A part with another fingerprint belongs to no run and is removed. Raises UserError, and
+    removes nothing, while another process writes a part: the children of a killed command end a
+    moment after it.
     """
     parts = _parts_of(journal)
     moved = 0
@@ -32,7 +32,7 @@ def fold(journal: Path, fingerprint: str) -> int:
             for part in parts:
                 if read_fingerprint(part) == fingerprint:
                     ours.enter_context(Journal(part, fingerprint))
-                    moved += _take_over(part, whole)
+                    moved += _move(part, whole)
             whole.sync()
             for part in parts:
                 part.unlink(missing_ok=True)
@@ -42,12 +42,12 @@ def fold(journal: Path, fingerprint: str) -> int:
 
 
 def read_with_parts(journal: Path, fingerprint: str) -> dict[int, Answer]:
-    """The answers of a run's journal and of parts that nobody has folded yet; changes nothing."""
+    """The answers of a run's journal and of parts that are not merged yet; changes nothing."""
     parts = [p for p in _parts_of(journal) if read_fingerprint(p) == fingerprint]
     of_parts = [read_answers(part) for part in parts]
-    answers = read_answers(journal)  # last: somebody may be folding them just now
+    answers = read_answers(journal)  # last: another process may be merging them
     for found in of_parts:
-        answers |= {i: answer for i, answer in found.items() if _is_news(answer, answers)}
+        answers |= {i: answer for i, answer in found.items() if _is_new(answer, answers)}
     return answers
 
 
@@ -55,20 +55,20 @@ def _parts_of(journal: Path) -> list[Path]:
     return sorted(journal.parent.glob(f"{journal.stem}.part*{journal.suffix}"))
 
 
-def _take_over(part: Path, whole: Journal) -> int:
+def _move(part: Path, whole: Journal) -> int:
     answers = whole.answers()
     moved = 0
     for line in whole_lines(part)[1:]:
-        told = json.loads(line)
-        stamp = {key: told[key] for key in ("started", "elapsed") if key in told}
-        answer = answer_from_json(told)
-        if _is_news(answer, answers):
+        data = json.loads(line)
+        stamp = {key: data[key] for key in ("started", "elapsed") if key in data}
+        answer = answer_from_json(data)
+        if _is_new(answer, answers):
             whole.append(answer, stamp)
             moved += 1
     return moved
 
 
-def _is_news(answer: Answer, answers: Mapping[int, Answer]) -> bool:
+def _is_new(answer: Answer, answers: Mapping[int, Answer]) -> bool:
     known = answers.get(answer.index)
     return known is None or (answer.final and not known.final)
 

@@ -1,9 +1,9 @@
-"""What the flow tells the inference child, and what the child tells back: JSON lines.
+"""The messages between a command and its inference child: JSON lines.
 
-The child (`python -m pixtrack.tasks.inference.worker.main`) reads from its standard input, one JSON object a
-line: first an EngineSpec, then any number of Jobs, as they become known; end of input means that
-no more will come, so the engine can start while the dataset is still being prepared, and one
-engine serves every dataset of a study. It writes Events to its standard output.
+The child (`python -m pixtrack.tasks.inference.worker.main`) reads JSON objects, one a line, from
+its standard input: first an EngineSpec, then any number of Jobs, as they become known. The end of
+the input means that no more will come. So the engine can start while the dataset is still being
+prepared, and one engine serves every dataset of a study. It writes Events to its standard output.
 """
 
 from __future__ import annotations
@@ -72,4 +72,5 @@ class Event(Message):
     """When the child took the job up: UTC, ISO 8601."""
     elapsed_seconds: float = 0.0
     details: dict[str, Any] = Field(default_factory=dict)
-    """`ready`: the engine's capabilities, version and start times; `job_done`: schedule statistics."""
+    """Of `ready`: the engine's capabilities, version and start times; of `job_done`: statistics of
+    the schedule."""

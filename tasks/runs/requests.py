@@ -137,7 +137,7 @@ def place_images(
 
     `kept` are the images that are shown, numbered from 0. An image stands where a user's turn
     mentions it first (`<image 1>` is image 0); mentioned again, and mentioned where it is not
-    shown, the mark stays text. Those that nobody mentions stand before the first turn's text.
+    shown, the mark stays text. Images that are not mentioned stand before the first turn's text.
     """
     shown = set(kept)
     found: list[list[str | None]] = []

@@ -1,7 +1,7 @@
 """Into which groups a dataset's samples fall, for scores by group.
 
 A breakdown is shown only where it says something: where the dataset's rows have the property and
-fall into at least two groups. A group's interval stands over its own samples.
+fall into at least two groups. A group's interval is that of its own samples.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def scores_by_group(
 
 
 def groups_of(table: pd.DataFrame) -> Mapping[str, dict[str, NDArray[np.intp]]]:
-    """Breakdown to group to the positions of its rows in `table`; a row may be in several groups."""
+    """Breakdown to group to the positions of its rows in `table`.
+
+    A row may be in several groups.
+    """
     return {
         "question_type": _by_type(table["question_type"].tolist()),
         "answer_type": _by_type(table["answer_type"].tolist()),

@@ -78,7 +78,7 @@ def write_scores(run: RunDirectory, scored: ScoredRun) -> None:
 def with_metrics(
     dataset: DatasetConfig, record: RunRecord, metrics: Sequence[str] = ()
 ) -> DatasetConfig:
-    """The dataset's configuration with the metrics that the run was scored by, and `metrics`, added.
+    """The dataset's configuration with the metrics that the run was scored by and `metrics` added.
 
     Metrics of the run that do not exist any more are left out. Raises UserError for an unknown name
     in `metrics`.

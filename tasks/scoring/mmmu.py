@@ -133,7 +133,7 @@ def _golds(answers: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[float]]
 def _phrases(response: str) -> tuple[str, ...]:
     """What follows the last indicator of each line, where that is shortest; else all of it."""
     response = response.strip().strip(".").lower()
-    # Published: also after a full stop that a capital follows, of which a lower-cased text has none.
+    # Published: also after a full stop that a capital follows; a lower-cased text has none.
     lines = response.split("\n")
     phrases = [*_decisive(lines[:-1], _INDICATORS), *_decisive(lines[-1:], (*_INDICATORS, "="))]
     return tuple(dict.fromkeys(phrases)) or (response.strip(),)

@@ -33,7 +33,7 @@ def score_file(
     prompt: str | None = None,
     metrics: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """`score_predictions`, with OUT/scores.csv and OUT/summary.json written; returns the summary."""
+    """`score_predictions` that writes OUT/scores.csv and OUT/summary.json; returns the summary."""
     scored, summary = score_predictions(dataset, predictions, annotations, prompt, metrics)
     try:
         write_score_files(out, scored, summary)
@@ -53,14 +53,15 @@ def score_predictions(
 ) -> tuple[ScoredRun, dict[str, Any]]:
     """Scores the predictions; returns the scores, and their summary as `summary_of` makes it.
 
-    `predictions` is a file (see pixtrack.tasks.scoring.predictions), a run directory, or its answers.jsonl.
+    `predictions` is a file (see `tasks.scoring.predictions`), a run directory, or its
+    answers.jsonl.
     The golds come from the annotation file, or from the prepared dataset where none is named;
     `metrics` are added to the dataset's own. Raises UserError for whatever is wrong with the files.
     """
     config = load_dataset(dataset)
     wanted = tuple(dict.fromkeys((*config.metrics, *metrics)))
     config = config.model_copy(update={"metrics": wanted})
-    functions_of(config)  # an unknown metric is told before anything is read
+    functions_of(config)  # an unknown metric is refused before anything is read
     samples, source = _samples(config, annotations)
     steps: Sequence[str] = ()
     if prompt:

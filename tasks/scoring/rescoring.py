@@ -22,15 +22,21 @@ from pixtrack.tasks.scoring.summaries import scores_changed, summarise, with_new
 def rescore(
     run: RunDirectory, home: Home, metrics: Sequence[str] = (), annotations: Path | None = None
 ) -> tuple[RunSummary, RunSummary]:
-    """(summary before, summary now) of a run whose stored answers were scored again.
+    """Scores a run's stored answers again.
 
-    A summary that is damaged is made anew from the answers: both are that one.
+    Predictions are made anew from the raw output, by the post-processing of the run's own prompt.
+    Where a number has changed, or a metric was added or removed, the former values join the
+    summary's history; otherwise nothing is written.
 
-    Uses the metrics that the dataset's configuration names now, those that the run already had,
-    and `metrics` besides. Predictions are made anew from the raw output by the run's own prompt.
-    Where a number changed, or a metric came or went, the former values join the summary's history;
-    otherwise nothing is written. Raises UserError for a run that was never scored, or whose
-    dataset is not prepared any more.
+    Args:
+        run: the run; the caller has it locked
+        home: where its dataset is prepared
+        metrics: metrics besides those of the dataset's configuration and of the run
+        annotations: an annotation file with the golds, in place of the prepared dataset
+
+    Returns (summary before, summary now): the same object where nothing changed. A damaged summary
+    is made anew, and is both. Raises UserError for a run that was never scored, and for one whose
+    dataset is not prepared, or in another version.
     """
     record, before = run.read_record(), run.read_summary()
     if record is None or not (run.summary_file.exists() or run.scores_file.exists()):
@@ -62,7 +68,7 @@ def samples_of(
     home: Home,
     annotations: Path | None = None,
 ) -> Sequence[Sample]:
-    """The samples that the run stands over, as they were asked.
+    """The samples that the run was asked.
 
     From the prepared dataset; for a run imported with an annotation file, from that file. Raises
     UserError where neither is the one that the run was made with.

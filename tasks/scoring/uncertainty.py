@@ -8,10 +8,10 @@ u_g = Σ_{i in g}(x_i - x̄) the residual sum of image g of G,
 
 (the linearised ratio estimator: Cochran 1977, Sampling Techniques, 6.3; the "CR1" cluster-robust
 variance of an intercept, Liang and Zeger 1986; Cameron and Miller 2015, eq. 11-12). With one sample
-an image it is the ordinary s²/n. The interval takes Student's t with G - 1 degrees of freedom, since
-G residual sums less one estimated mean are what the variance is estimated from (Cameron and Miller
-2015, VI.D); it matters for small limits and is 1.96 beyond a few hundred images. Simulated on images
-of unequal size that differ in difficulty, the interval covers the truth in 95% of samples of 100 or
+an image it is the ordinary s²/n. The interval takes Student's t with G - 1 degrees of freedom,
+since the variance is estimated from G residual sums less one estimated mean (Cameron and Miller
+2015, VI.D); it matters for few images and is 1.96 beyond a few hundred. Simulated on images of
+unequal size that differ in difficulty, the interval covers the truth in 95% of samples of 100 or
 more images, 94% of 30, and 92% of 10: with a handful of images it is somewhat too narrow.
 """
 

@@ -103,7 +103,7 @@ def agreement(prediction: str, answers: Sequence[str]) -> float:
     """Mean, over the leave-one-out subsets of the annotators, of min(1, matches / 3).
 
     Of n annotators m gave the prediction: n - m subsets still hold m matches, m hold m - 1. Made
-    for ten of them: with three or fewer no answer can score 1, with a single one none scores at all.
+    for ten of them: with three or fewer no answer can score 1, with a single one none has a score.
     """
     total = len(answers)
     matches = sum(answer == prediction for answer in answers)

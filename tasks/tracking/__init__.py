@@ -1,8 +1,9 @@
-"""Runs are recorded here for people to look at: `Recorder` is what the other steps know of it.
+"""Records runs where people look at them. Other steps use the protocol `Recorder`.
 
-`default_recorder()` gives the one that there is, MLflow; `preload()` imports it early, beside other work.
-Then `check` before any work, `begin`, the work, and `log` (or `end` where it failed). Everything is
-read from the run directory, so a run can be logged at any later time: `sync` does that.
+`default_recorder()` returns its one implementation, MLflow; `preload()` imports MLflow early,
+beside other work. A run is recorded by `check` before any work, `begin`, the work, and `log` (or
+`end` where it failed). Everything is read from the run directory, so a run can be logged at any
+later time, as `sync` does.
 """
 
 from pixtrack.tasks.tracking.connection import check_store, local_uri, preload, tracking_uri

@@ -105,7 +105,7 @@ class RunContent:
         What a mere look at a finished run changes (host, commit, environment report, speed of an
         invocation that asked nothing) is left out.
         """
-        told = hashlib.sha256(f"{CONTENT_VERSION}\n".encode())
+        hashed = hashlib.sha256(f"{CONTENT_VERSION}\n".encode())
         record = self.record.model_dump(
             mode="json",
             exclude={
@@ -118,13 +118,13 @@ class RunContent:
             if self.summary
             else None
         )
-        told.update(json.dumps([record, summary, self.config], sort_keys=True).encode())
+        hashed.update(json.dumps([record, summary, self.config], sort_keys=True).encode())
         for file in (self.run.scores_file, self.run.journal_file):
-            told.update(file.name.encode())
+            hashed.update(file.name.encode())
             if file.exists():
                 with file.open("rb") as stream:
-                    told.update(hashlib.file_digest(stream, "sha256").digest())
-        return told.hexdigest()
+                    hashed.update(hashlib.file_digest(stream, "sha256").digest())
+        return hashed.hexdigest()
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -30,7 +30,7 @@ def log_curves(
 
     A row holds `step` (int), optionally `seconds` (Unix time of the step), and metric name ->
     value. Sent in batches as the rows come, so that a long training may pass a generator. Raises
-    TrackingUnavailable; the run is then FAILED if the store can still be told.
+    TrackingUnavailable; the run is then marked FAILED, if the store still answers.
     """
     from mlflow.entities import Metric, Param
 
@@ -38,8 +38,10 @@ def log_curves(
     with reported(uri, "did not take the curves"):
         mlflow = client(uri)
         experiment_number = experiment_id(experiment, uri, _EXPERIMENT_TAGS)
-        told = {"mlflow.source.name": "pixtrack", "mlflow.source.type": "LOCAL", **(tags or {})}
-        run_id = mlflow.create_run(experiment_number, run_name=run_name, tags=told).info.run_id
+        source = {"mlflow.source.name": "pixtrack", "mlflow.source.type": "LOCAL"}
+        run_id = mlflow.create_run(
+            experiment_number, run_name=run_name, tags={**source, **(tags or {})}
+        ).info.run_id
         status = "FAILED"
         try:
             flat = flatten(params)
@@ -73,9 +75,16 @@ def log_comparison(
 ) -> str:
     """Logs a comparison's files as one run of the experiment `comparisons`; returns its link.
 
-    `directory` holds what the comparison wrote (HTML page, Markdown, CSV, JSON); the HTML page
-    opens under the run's artifacts; `metrics` (points) are shown with two decimals. A comparison of the same `name` replaces the earlier one's
-    files and keeps its run. `note` is Markdown for the run's page.
+    A comparison of the same `name` replaces the earlier one's files and keeps its run.
+
+    Args:
+        name: the run's name
+        directory: what the comparison wrote (HTML page, Markdown, CSV, JSON); the HTML page opens
+            under the run's artifacts
+        note: Markdown for the run's page
+        params: what was compared, and how
+        metrics: in points; shown with two decimals
+        tags: what the run can be found by
     """
     from mlflow.entities import Metric, Param, RunTag
 
@@ -88,10 +97,10 @@ def log_comparison(
         found = mlflow.search_runs([experiment_number], f"tags.`{key}` = '{quoted}'", max_results=1)
         run = found[0] if found else None
         if run is None:
-            told = {key: quoted, "mlflow.source.name": "pixtrack compare"}
-            run = mlflow.create_run(experiment_number, run_name=short_name(name), tags=told)
+            made_by = {key: quoted, "mlflow.source.name": "pixtrack compare"}
+            run = mlflow.create_run(experiment_number, run_name=short_name(name), tags=made_by)
         run_id = run.info.run_id
-        told = {**(tags or {}), "mlflow.note.content": note}
+        all_tags = {**(tags or {}), "mlflow.note.content": note}
         have = run.data.params
         now = int(time.time() * 1000)
         flat = flatten(params or {})
@@ -102,7 +111,7 @@ def log_comparison(
                 Metric(metric_name(one), round(float(value), 2), now, 0)
                 for one, value in (metrics or {}).items()
             ],
-            tags=[RunTag(one, short_text(value)) for one, value in told.items() if value],
+            tags=[RunTag(one, short_text(value)) for one, value in all_tags.items() if value],
         )
         mlflow.log_artifacts(run_id, str(directory))
         mlflow.set_terminated(run_id, "FINISHED")

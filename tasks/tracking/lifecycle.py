@@ -47,7 +47,7 @@ def begin(run: RunDirectory) -> str | None:
     """Makes or resumes the run's MLflow run, marks it RUNNING and starts sampling the machine.
 
     Returns its id, which also lands in run.json and tracking.json; None, with a warning, where the
-    store went away since `check_store`: the run goes on, and `log_run` or `sync` makes up for it.
+    store went away since `check_store`: the run goes on, and `log_run` or `sync` logs it later.
     Runs whose process has died are marked KILLED first.
     """
     uri = tracking_uri()
@@ -92,7 +92,7 @@ def end(run: RunDirectory, status: RunStatus) -> None:
     if tracked is None:
         return
     try:
-        with reported(uri, "was not told that the run ended"), while_answers_wait(uri):
+        with reported(uri, "did not take the run's end"), while_answers_wait(uri):
             client(uri).set_terminated(tracked.run_id, mlflow_status(status))
     except TrackingUnavailable as error:
         logger.warning("%s", error)
@@ -104,7 +104,7 @@ def mlflow_status(status: str) -> str:
 
 
 def ensure_run(content: RunContent, uri: str) -> TrackedRun:
-    """The run's MLflow run in that store: the one noted, else one tagged with its name, else new."""
+    """The run's MLflow run in that store: the noted one, one tagged with its name, or a new one."""
     mlflow = client(uri)
     tracked = read_tracked(content.run, uri)
     if tracked and _alive_in_store(mlflow, tracked.run_id):
@@ -169,7 +169,7 @@ def run_tags(values: dict[str, str]) -> list[Any]:
 def interrupted(run: RunDirectory) -> bool:
     """Whether the process that began the run last has died without ending it.
 
-    Only to be asked of a run whose record says `running`; False where it cannot be told.
+    For runs whose record says `running`; False where the process is not known.
     """
     tracked = read_tracked(run)
     return bool(tracked and tracked.owner and owner_is_dead(tracked.owner))

@@ -14,11 +14,12 @@ from typing import Any
 
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.scratch import scratch_folder
-from pixtrack.tasks.tracking import content as told
 from pixtrack.tasks.tracking import leaderboard_experiment as leaderboard
 from pixtrack.tasks.tracking import pages, system, traces, views
 from pixtrack.tasks.tracking.connection import client, reported, tracking_uri
-from pixtrack.tasks.tracking.content import RunContent
+from pixtrack.tasks.tracking.content import RunContent, params
+from pixtrack.tasks.tracking.content import metrics as content_metrics
+from pixtrack.tasks.tracking.content import tags as tags_of
 from pixtrack.tasks.tracking.lifecycle import end, ensure_run, mlflow_status, new_params, run_tags
 from pixtrack.tasks.tracking.links import TrackedRun, links_of, write_tracked
 
@@ -104,7 +105,7 @@ def _logged_model(
         name=name,
         source_run_id=tracked.run_id,
         model_type="vision-language",
-        params=told.params(content),
+        params=params(content),
         tags={
             "model": record.model,
             "prompt": record.prompt,
@@ -140,13 +141,13 @@ def _log_numbers(mlflow: Any, tracked: TrackedRun, content: RunContent, model_id
                 else {}
             ),
         )
-        for key, value in told.metrics(content).items()
+        for key, value in content_metrics(content).items()
     ]
     mlflow.update_run(tracked.run_id, name=content.run_name)
     mlflow.log_batch(
         tracked.run_id,
         params=new_params(mlflow, tracked.run_id, content),
-        tags=run_tags(told.tags(content)),
+        tags=run_tags(tags_of(content)),
     )
     for start in range(0, len(metrics), _BATCH):
         mlflow.log_batch(tracked.run_id, metrics=metrics[start : start + _BATCH])

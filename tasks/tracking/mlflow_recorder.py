@@ -23,7 +23,7 @@ class MlflowRecorder:
         lifecycle.begin(run)
 
     def end(self, run: RunDirectory, status: Ended) -> None:
-        """Stops sampling and marks the MLflow run FINISHED, FAILED, or KILLED if it was cancelled."""
+        """Stops sampling and marks the MLflow run FINISHED, FAILED, or KILLED (cancelled)."""
         lifecycle.end(run, status)
 
     def log(self, run: RunDirectory, images: Path) -> bool:

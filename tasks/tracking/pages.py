@@ -79,8 +79,8 @@ def description(content: RunContent, links: Mapping[str, str] | None = None) -> 
             "traces": "worst answers with their images",
             "leaderboard": "leaderboard over datasets",
         }
-        told = [f"[{titles[key]}]({links[key]})" for key in titles if key in links]
-        lines.insert(2, " · ".join(told))  # above the fold, which MLflow draws after a few lines
+        shown = [f"[{titles[key]}]({links[key]})" for key in titles if key in links]
+        lines.insert(2, " · ".join(shown))  # above the fold, which MLflow draws after a few lines
     rows = [
         f"| {name} | {interval_text(interval)} | {interval.n:,} |"
         for name, interval in summary.metrics.items()

@@ -1,4 +1,4 @@
-"""What a tracker of runs must be able to do, whatever it is. MLflow is the one that pixtrack has."""
+"""The protocol of a tracker of runs. MLflow is its one implementation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Recorder(Protocol):
     def begin(self, run: RunDirectory) -> None:
         """Makes or resumes the run's entry and shows it as running.
 
-        Where the tracker has gone away, this only warns: `log` makes up for it.
+        Where the tracker has gone away, this only warns: `log` makes the entry then.
         """
         ...
 
@@ -59,7 +59,7 @@ class Recorder(Protocol):
         ...
 
     def links(self, run: RunDirectory) -> dict[str, str]:
-        """What there is to look at by name (`run`, `charts`, …), as web addresses; {} before `begin`."""
+        """Web addresses of the run's pages by name (`run`, `charts`, …); {} before `begin`."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Logs the runs that a store has not got: those that finished while it was away, or changed since."""
+"""Logs the runs that a store does not have: they finished while it was away, or have changed."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Synced:
 
 
 def sync(
-    runs: Iterable[RunDirectory], images: Path, told: Callable[[Synced], None] | None = None
+    runs: Iterable[RunDirectory], images: Path, on_run: Callable[[Synced], None] | None = None
 ) -> list[Synced]:
     """Logs every finished run whose content the store does not have; each exactly once.
 
-    `told` hears of each as it is done. A run without a summary has not finished and is left for
-    the command that continues it. Raises TrackingUnavailable as soon as the store is away: what
-    was logged before stays.
+    `on_run` is called with each run as it is done. A run without a summary has not finished and is
+    left for the command that continues it. Raises TrackingUnavailable as soon as the store is away;
+    what was logged by then stays.
     """
     uri = check_store()
     with reported(uri, "cannot be read"):
@@ -40,8 +40,8 @@ def sync(
     for run in runs:
         one = _sync(run, images)
         done.append(one)
-        if told:
-            told(one)
+        if on_run:
+            on_run(one)
     return done
 
 

@@ -1,4 +1,4 @@
-"""Files over HTTP: resumed where they broke off, hashed as they arrive, moved into place when right.
+"""Files over HTTP: resumed where they broke off, hashed as they arrive, moved into place if whole.
 
 huggingface_hub's own downloader deletes a partial file (since 2.0 its temporary names are unique to
 a process), so a connection lost after 23 of 24 GB would start at zero; hence this one, used for

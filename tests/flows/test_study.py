@@ -11,7 +11,7 @@ from pixtrack.configs.schema import StudyConfig
 from pixtrack.flows.study import _with_its_baseline
 from pixtrack.tasks.cells import cells_of
 from pixtrack.tasks.inference.starting import report_before_start, start_early
-from pixtrack.tasks.inference.task import artifact_key
+from pixtrack.tasks.prefecting.reports import artifact_key
 from pixtrack.tasks.runs.directory import RunSummary
 
 

@@ -27,7 +27,7 @@ _AT_ONCE = 16
 
 
 def thumbnail(path: Path, pixels: int = PIXELS) -> bytes:
-    """The image as WebP, its longer side at most `pixels`, in about IMAGE_BYTES. Raises BadImage."""
+    """The image as WebP, of at most `pixels` a side, in about IMAGE_BYTES. Raises BadImage."""
     image = load_image(path)
     factor = max(image.size) // (2 * pixels)
     if factor > 1:

@@ -22,7 +22,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.host.dealing import split_job
 from pixtrack.tasks.inference.host.process import EngineProcess
 from pixtrack.tasks.runs.journal import read_answers
-from pixtrack.tasks.runs.parts import fold
+from pixtrack.tasks.runs.parts import merge_parts
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 from pixtrack.tasks.runs.requests import read_requests
 
@@ -83,7 +83,7 @@ class EngineReplicas:
     def submit(self, job: Job) -> None:
         """Deals the job's unanswered questions out to the children."""
         journal = Path(job.journal_path)
-        fold(journal, job.fingerprint)
+        merge_parts(journal, job.fingerprint)
         final = {index for index, answer in read_answers(journal).items() if answer.final}
         requests = read_requests(Path(job.requests_path))
         unanswered = [request for request in requests if request.index not in final]
@@ -191,14 +191,14 @@ class EngineReplicas:
         if failed:
             _try_to_fold(split.job)
             return split.event("job_failed", failed)
-        fold(Path(split.job.journal_path), split.job.fingerprint)
+        merge_parts(Path(split.job.journal_path), split.job.fingerprint)
         return split.event("job_done", event)
 
 
 def _try_to_fold(job: Job) -> None:
     """After a failure, which is what the user is told; the next command does it, or says why not."""
     with contextlib.suppress(UserError):
-        fold(Path(job.journal_path), job.fingerprint)
+        merge_parts(Path(job.journal_path), job.fingerprint)
 
 
 def _log_of(log: Path, number: int) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pixtrack.tasks.records import Answer
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.runs.journal import Journal, read_answers
-from pixtrack.tasks.runs.opening import _take_over_answers
+from pixtrack.tasks.runs.opening import _copy_answers
 
 PRINT = "0123456789abcdef"
 
@@ -21,10 +21,10 @@ def test_final_answers_are_taken_over_in_place_of_errors(tmp_path: Path) -> None
     with Journal(whole.journal_file, PRINT) as journal:
         journal.append(Answer(0, "", "error", error="for the moment"))
         journal.append(Answer(7, "h", "stop"))
-    (told,) = _take_over_answers(whole, PRINT, {0, 2, 7})
+    (told,) = _copy_answers(whole, PRINT, {0, 2, 7})
     assert (told["status"], told["from"], told["answers"]) == ("taken over", first.path.name, 1)
     assert told["asked"] == 0  # nor does it count for the speed
-    assert _take_over_answers(whole, PRINT, {0, 2, 7}) == []
+    assert _copy_answers(whole, PRINT, {0, 2, 7}) == []
     found = read_answers(whole.journal_file)
     assert {index: answer.text for index, answer in found.items()} == {0: "a", 7: "h"}
 
@@ -35,6 +35,6 @@ def test_answers_that_replicas_of_a_killed_run_left_in_parts_are_taken_over(tmp_
     part = first.journal_file.with_name("answers.part1.jsonl")
     with Journal(part, PRINT) as journal:
         journal.append(Answer(1, "b", "stop"))
-    (told,) = _take_over_answers(whole, PRINT, {0, 1, 2})
+    (told,) = _copy_answers(whole, PRINT, {0, 1, 2})
     assert told["answers"] == 1 and read_answers(whole.journal_file)[1].text == "b"
     assert part.exists()  # the other run's own to fold
