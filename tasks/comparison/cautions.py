@@ -13,7 +13,7 @@ MANY_CUT_OFF = 0.05
 
 
 FEW_CLUSTERS = 20
-"""Below so many images or documents the interval's promise weakens: 92 to 93 of 100 in simulation."""
+"""Below so many images or documents the 95% interval covers 92% to 93% in simulation."""
 
 
 def few_clusters(clusters: int, cluster: str) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def sentence(
     comparisons: int,
     cluster: str = "image",
 ) -> str:
-    """The verdict on one pair, run and opponent by label; `cluster` names what questions stand on."""
+    """The verdict on one pair, run and opponent by label; `cluster` is what questions share."""
     scope = scope_words(pair.n, pair.images, cluster)
     if pair.outcome == "not scored":
         same = (

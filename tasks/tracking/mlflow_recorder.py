@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pixtrack.tasks.runs.directory import RunDirectory
-from pixtrack.tasks.tracking import lifecycle, links, log
+from pixtrack.tasks.tracking import lifecycle
 from pixtrack.tasks.tracking.connection import check_store
 from pixtrack.tasks.tracking.extras import log_comparison
+from pixtrack.tasks.tracking.links import links
+from pixtrack.tasks.tracking.log import log_run
 from pixtrack.tasks.tracking.recorder import Ended, Report
 
 
@@ -28,11 +30,11 @@ class MlflowRecorder:
 
     def log(self, run: RunDirectory, images: Path) -> bool:
         """Logs parameters, metrics, dataset, model, tables, artifacts and traces; ends the run."""
-        return log.log_run(run, images)
+        return log_run(run, images)
 
     def links(self, run: RunDirectory) -> dict[str, str]:
         """Pages of MLflow's; with the local store they work once `pixtrack ui` is running."""
-        return links.links(run)
+        return links(run)
 
     def log_report(self, report: Report) -> str:
         """Logs the report as a run of the experiment `comparisons`."""
