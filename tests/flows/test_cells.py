@@ -228,3 +228,24 @@ def test_a_run_is_held_until_its_engine_is_closed(
         module.run_cells([cell], Home(tmp_path), MemoryRecorder())
     assert seen[0] and not held_now(tmp_path)
     assert record_in(tmp_path).status == "cancelled"
+
+
+def test_runs_that_were_opened_and_not_asked_do_not_stay_running(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cell: Cell
+) -> None:
+    asked_by(Answering([]), monkeypatch)
+
+    def cancelled(*_: Any) -> AskedRun:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "ask_questions", cancelled)
+    with pytest.raises(KeyboardInterrupt):
+        module.run_cells(cells_of(cell, "plain", "mistral_evals"), Home(tmp_path), MemoryRecorder())
+    records = [
+        RunDirectory(file.parent).read_record() for file in tmp_path.glob("runs/sample/*/run.json")
+    ]
+    ended = {record.prompt: (record.status, record.message) for record in records if record}
+    assert ended == {
+        "plain": ("cancelled", "KeyboardInterrupt"),
+        "mistral_evals": ("cancelled", "the command ended before it was asked"),
+    }
