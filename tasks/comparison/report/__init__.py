@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixtrack.configs.paths import home
+from pixtrack.tasks.comparison import result_rows
 from pixtrack.tasks.comparison import result_tables as table
 from pixtrack.tasks.comparison.report.gallery import build_gallery
 from pixtrack.tasks.comparison.report.page import render
@@ -54,9 +55,9 @@ def write(
         "index.html": page,
         "comparison.md": table.markdown(comparison),
         "comparison.json": json.dumps(comparison.to_json(), indent=2, ensure_ascii=False),
-        "leaderboard.csv": table.to_csv(table.leaderboard_rows(comparison)),
-        "differences.csv": table.to_csv(table.difference_rows(comparison)),
-        "breakdowns.csv": table.to_csv(table.breakdown_rows(comparison)),
+        "leaderboard.csv": result_rows.to_csv(result_rows.leaderboard_rows(comparison)),
+        "differences.csv": result_rows.to_csv(result_rows.difference_rows(comparison)),
+        "breakdowns.csv": result_rows.to_csv(result_rows.breakdown_rows(comparison)),
     }
     for name, text in files.items():
         write_atomically(out / name, text)

@@ -10,14 +10,13 @@ import pytest
 from pixtrack.configs.schema import PublishedScore
 from pixtrack.tasks.comparison import compare
 from pixtrack.tasks.comparison.result import Published
-from pixtrack.tasks.comparison.result_tables import (
+from pixtrack.tasks.comparison.result_rows import (
     breakdown_rows,
     difference_rows,
-    headline_markdown,
     leaderboard_rows,
-    markdown,
     to_csv,
 )
+from pixtrack.tasks.comparison.result_tables import headline_markdown, markdown
 from pixtrack.tasks.comparison.verdict import interval_words, signed
 from tests.tasks.comparison.factory import DatasetFactory
 
