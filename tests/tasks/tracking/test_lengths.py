@@ -10,7 +10,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison import compare
 from pixtrack.tasks.comparison.publish import publish
 from pixtrack.tasks.runs.directory import RunDirectory
-from pixtrack.tasks.tracking import log_run
+from pixtrack.tasks.tracking import MlflowRecorder, log_run
 from pixtrack.tasks.tracking.lengths import LONGEST_KEY, short_name, short_text
 from tests.tasks.comparison.factory import DatasetFactory
 from tests.tasks.tracking.runs import finished_run
@@ -36,6 +36,6 @@ def test_runs_and_a_comparison_of_long_titles_are_logged(
         run.write_record(record.model_copy(update={"model_title": title}))
         log_run(run, home.images)
         runs.append(run)
-    published = publish(compare(runs, name=f"long-{length}"), home)
+    published = publish(compare(runs, name=f"long-{length}"), home, recorder=MlflowRecorder())
     assert published.not_logged == "" and published.link
     assert published.written.markdown.is_file()
