@@ -1,8 +1,9 @@
 """Which environment variables are secrets, and an environment without those that a child can spare.
 
 The inference child runs model code, some of it from a repository: it has no use for the keys of the
-hub, of a cloud, of a tracking or a workflow server. Nor has a server of ours for those of the others.
-Everything else passes: an engine reads too many variables (VLLM_*, CUDA_*, NCCL_*, …) to list them.
+hub, of a cloud, of a tracking or a workflow server. A server of ours has no use for the keys of the
+other servers. Everything else passes: an engine reads too many variables (VLLM_*, CUDA_*, NCCL_*, …)
+to list them.
 """
 
 from __future__ import annotations
@@ -82,5 +83,5 @@ def without_secrets(environment: Mapping[str, str], needed: Iterable[str] = ()) 
 
 
 def database_secrets(*addresses: str) -> tuple[str, ...]:
-    """The variables that a client of these databases reads its login from, as `needed` takes them."""
+    """Patterns of the variables from which a client of these databases reads its login."""
     return ("PG*",) if any(one.startswith("postgres") for one in addresses) else ()

@@ -91,7 +91,7 @@ def _equal(deep: Image.Image, wanted: int) -> Image.Image:
 
 
 def _all_finite(deep: Image.Image) -> bool:
-    """Whether every value is a number; a comparison with NaN, which getextrema makes, says little."""
+    """Whether every value is a number: getextrema compares, and a comparison with NaN is false."""
     rows = max(1, _BAND_PIXELS // deep.width)
     for top in range(0, deep.height, rows):
         band = deep.crop((0, top, deep.width, min(deep.height, top + rows)))

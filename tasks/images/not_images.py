@@ -61,7 +61,7 @@ _SHOWN = 40
 
 
 def what_it_is(data: bytes) -> str:
-    """Why data that no decoder knows is no image that can be shown: what it is instead, and a way out."""
+    """Why data that no decoder knows is not an image: what it is instead, and what to do."""
     head = data[:_LOOKED_AT]
     known = known_kind(head)
     if known is not None:

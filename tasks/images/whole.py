@@ -1,4 +1,4 @@
-"""Whether an image file is whole, by what its format says about its own end; no pixel is decoded."""
+"""Whether an image file is whole, by the end that its format prescribes; no pixel is decoded."""
 
 from __future__ import annotations
 

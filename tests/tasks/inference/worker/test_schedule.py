@@ -22,6 +22,9 @@ from tests.tasks.inference.worker.schedule_doubles import (
 )
 
 SAMPLING = Sampling(max_tokens=8)
+# Seconds to decode that outlast every submission of a test, on a busy machine too: what is counted
+# is then what the schedule lets in, not how fast this machine is.
+LONG = 0.3
 
 
 def ask(engine, asked, on_answer=None, able=None, **options):
@@ -97,7 +100,7 @@ def test_the_same_image_in_scattered_rows_is_one_group(tmp_path):
 def test_groups_in_flight_hold_no_more_than_the_kv_cache(tmp_path):
     # A group of four: 100 shared tokens in 96 whole blocks, and four times 32 for its own.
     able = capabilities(kv_cache_tokens=1000)
-    engine = RecordingEngine()
+    engine = RecordingEngine(decode_seconds=LONG)
     _, stats = ask(engine, requests(images(tmp_path, 30), 4), able=able)
     assert engine.peak_groups == stats.peak_groups == 900 // (96 + 4 * 32)
 
@@ -105,21 +108,21 @@ def test_groups_in_flight_hold_no_more_than_the_kv_cache(tmp_path):
 def test_groups_in_flight_leave_the_image_embeddings_room(tmp_path):
     # 100 image tokens a group; a cache of 1,400 may be filled one and a half times.
     able = capabilities(kv_cache_tokens=100_000, details={"encoder_cache_tokens": 1400})
-    engine = RecordingEngine()
+    engine = RecordingEngine(decode_seconds=LONG)
     ask(engine, requests(images(tmp_path, 60), 2), able=able)
     assert engine.peak_groups == 21
 
 
 def test_a_small_cache_of_image_embeddings_does_not_starve_the_engine(tmp_path):
     able = capabilities(kv_cache_tokens=100_000, details={"encoder_cache_tokens": 200})
-    engine = RecordingEngine()
+    engine = RecordingEngine(decode_seconds=LONG)
     ask(engine, requests(images(tmp_path, 60), 2), able=able)
     assert engine.peak_groups == 16
 
 
 def test_a_group_larger_than_the_kv_cache_is_asked_a_few_at_a_time(tmp_path):
     able = capabilities(kv_cache_tokens=400)
-    engine = RecordingEngine()
+    engine = RecordingEngine(decode_seconds=LONG)
     answers, _ = ask(engine, requests(images(tmp_path, 1), 40), able=able)
     assert len(answers) == 40
     # 96 tokens of the image and 32 of each question, in nine tenths of the cache.
@@ -136,7 +139,7 @@ def test_without_prefix_caching_nobody_waits(tmp_path):
 
 
 def test_no_more_requests_are_in_flight_than_the_engine_takes(tmp_path):
-    engine = RecordingEngine()
+    engine = RecordingEngine(decode_seconds=0.05)
     able = capabilities(kv_cache_tokens=None, max_concurrency=3)
     ask(engine, requests(images(tmp_path, 10), 4), able=able)
     assert engine.peak_requests == 3
