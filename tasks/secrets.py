@@ -1,9 +1,9 @@
 """Which environment variables are secrets, and an environment without those that a child can spare.
 
 The inference child runs model code, some of it from a repository: it has no use for the keys of the
-hub, of a cloud, of a tracking or a workflow server. A server of ours has no use for the keys of the
-other servers. Everything else passes: an engine reads too many variables (VLLM_*, CUDA_*, NCCL_*, …)
-to list them.
+hub, of a cloud, of a tracking or a workflow server. A server of ours has no use for the keys of
+the other servers. Everything else passes: an engine reads too many variables (VLLM_*, CUDA_*,
+NCCL_*, …) to list them.
 """
 
 from __future__ import annotations
