@@ -22,8 +22,8 @@ from pixtrack.tasks import tracking
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.servers.launcher import free_port
 from pixtrack.tasks.tracking.server import serve
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
+from tests.doubles.finished_runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 IMAGES_PER_QUESTION = 1286 / 5349
 """DocVQA's validation split."""

@@ -99,7 +99,7 @@ def test_the_vendors_recipes_carry_its_parallel_sizes() -> None:
 
 
 def test_max_pages_says_which_pages_are_shown() -> None:
-    from tests.tasks.runs.test_identity import cell
+    from tests.doubles.cells import cell
 
     assert cell(dataset={"max_pages": 8, "pages": "even"}).dataset.max_pages == 8
     with pytest.raises(ValidationError, match="pages: first, or pages: even"):

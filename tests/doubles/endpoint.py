@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from pixtrack.tasks.runs.protocol import EngineSpec
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -151,3 +153,19 @@ class Endpoint:
                     self.close_connection = True
 
         return Handler
+
+
+def endpoint_spec(endpoint: Endpoint | str, **options: Any) -> EngineSpec:
+    """The engine that asks this endpoint, or the one at this address."""
+    url = endpoint if isinstance(endpoint, str) else endpoint.url
+    return EngineSpec(
+        engine="openai",
+        format="endpoint",
+        family="",
+        options={
+            "base_url": url,
+            "api_key_env": "TINY_KEY",
+            "request_timeout_seconds": 20,
+            **options,
+        },
+    )

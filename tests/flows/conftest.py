@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pixtrack.tasks.servers.launcher import free_port
+from tests.doubles.processes import end_group
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,16 +38,6 @@ class Stack:
             text=True,
             timeout=timeout,
         )
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(5)  # Prefect's worker now and then does not end by itself
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(5)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.flows.cli.main import app
 from pixtrack.tasks.tracking import TrackingUnavailable
 from tests.doubles.recorder import MemoryRecorder
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 @pytest.fixture(scope="module")

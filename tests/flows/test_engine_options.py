@@ -14,7 +14,7 @@ from pixtrack.flows.cli.engine_options import given_options
 from pixtrack.flows.cli.main import app
 from pixtrack.tasks.cells import resolve_model
 from pixtrack.tasks.environment import plan_memory
-from tests.tasks.environment.machines import h100, mr_v100
+from tests.doubles.machines import h100, mr_v100
 
 
 def test_values_are_read_as_yaml_and_dashes_are_taken() -> None:

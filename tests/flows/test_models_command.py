@@ -15,8 +15,8 @@ from pixtrack.tasks.environment import Accelerators, checks, choose_model, detec
 from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.endpoint import Endpoint, Reply, completion
 from tests.doubles.hub import FakeHub
-from tests.tasks.download.models import mistral_files, write
-from tests.tasks.environment.machines import t4
+from tests.doubles.machines import t4
+from tests.doubles.model_files import mistral_files, write
 
 # The setup guide's comparison, row by row.
 GUIDE = """\

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +15,15 @@ from typer.testing import CliRunner, Result
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset
-from pixtrack.configs.paths import PACKAGE_ROOT, Home
+from pixtrack.configs.paths import Home
 from pixtrack.flows.cli.main import app
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import TrackingUnavailable
 from pixtrack.tasks.tracking.settings import TraceSettings, TrackingSettings
+from tests.doubles.finished_runs import finished_run
 from tests.doubles.recorder import MemoryRecorder
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
-
-ANNOTATIONS = Path(
-    os.environ.get("PIXTRACK_TEST_ANNOTATIONS") or PACKAGE_ROOT.parent / "shared" / "annotations"
-)
+from tests.doubles.synthetic_runs import DatasetFactory
+from tests.shared import ANNOTATIONS
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pixtrack.flows.cli.main import app
-from tests.tasks.scoring.benchmarks import FOLDER, document, lines, needs_benchmarks
+from tests.shared import BENCHMARKS, document, lines, needs_benchmarks
 
 
 def score(
@@ -102,7 +102,7 @@ def test_mmmu_pros_published_file_gives_the_published_verdicts(
 ) -> None:
     name = "mmmu_pro/gpt-4o_standard_direct.jsonl"
     rows = lines(name)
-    found, said = score(tmp_path, dataset, FOLDER / name, [row["response"] for row in rows])
+    found, said = score(tmp_path, dataset, BENCHMARKS / name, [row["response"] for row in rows])
     guesses = ["mmmu_pro: guessed" in row["state"] for row in found]
     assert guesses.count(True) == 7
     for row, seen, guess in zip(rows, found, guesses, strict=True):
@@ -113,7 +113,7 @@ def test_mmmu_pros_published_file_gives_the_published_verdicts(
 @needs_benchmarks
 def test_mathvistas_published_file_gives_the_published_verdicts(tmp_path: Path) -> None:
     rows = list(document("mathvista/output_bard.json").values())
-    annotations = FOLDER / "mathvista" / "testmini.json"
+    annotations = BENCHMARKS / "mathvista" / "testmini.json"
     extractions = [row["extraction"] for row in rows]
     found, _ = score(tmp_path, "mathvista_testmini", annotations, extractions)
     verdicts = [float(row["mathvista"]) == 1.0 for row in found]

@@ -1,6 +1,7 @@
 """`pixtrack tokens`, as it is typed."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -11,7 +12,7 @@ from pixtrack.flows.cli.main import app
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PIXTRACK_HOME", str(tmp_path / "home"))
 
     def invoke(*arguments):
@@ -25,20 +26,20 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def page(tmp_path):
+def page(tmp_path: Path):
     path = tmp_path / "page.png"
     Image.new("RGB", (1700, 2200)).save(path)
     return path
 
 
-def test_one_question_on_one_page_shows_tokens_image_tokens_and_prompt(run, page):
+def test_one_question_on_one_page_shows_tokens_image_tokens_and_prompt(run, page) -> None:
     output = run("--text", "What is the total?", "--image", page)
     assert "image tokens  3,264" in output
     assert "1700×2200 pixels, resized to 800×1024" in output
     assert "<s>[INST]([IMG]×50[IMG_BREAK])×63[IMG]×50[IMG_END]What is the total?[/INST]" in output
 
 
-def test_json_is_alone_and_has_every_token_id(run, page):
+def test_json_is_alone_and_has_every_token_id(run, page) -> None:
     shown = json.loads(run("--text", "What?", "--image", page, "--image", page, "--json"))
     assert shown["tokens"] == len(shown["token_ids"])
     assert shown["image_tokens"] == 2 * 3264
@@ -46,11 +47,11 @@ def test_json_is_alone_and_has_every_token_id(run, page):
     assert shown["prompt"].startswith("<s>[INST][IMG][IMG]")
 
 
-def test_a_text_without_an_image_is_counted_too(run):
+def test_a_text_without_an_image_is_counted_too(run) -> None:
     assert json.loads(run("--text", "Hello", "--json"))["image_tokens"] == 0
 
 
-def test_a_dataset_is_counted_with_cache_share_time_and_memory(run):
+def test_a_dataset_is_counted_with_cache_share_time_and_memory(run) -> None:
     output = run("--model", "pixtral-12b", "--dataset", "sample", "--limit", "20")
     assert "20 questions on" in output
     assert "need not be computed again" in output
@@ -58,7 +59,7 @@ def test_a_dataset_is_counted_with_cache_share_time_and_memory(run):
     assert "memory here: Pixtral-12B-2409" in output
 
 
-def test_a_datasets_json_has_the_distribution(run):
+def test_a_datasets_json_has_the_distribution(run) -> None:
     shown = json.loads(
         run("--model", "pixtral-random", "--dataset", "sample", "--limit", "12", "--json")
     )
@@ -81,7 +82,7 @@ def test_a_datasets_json_has_the_distribution(run):
         (("--text", "a", "--image", "missing.png"), "missing.png: cannot be read"),
     ],
 )
-def test_what_cannot_be_counted_is_said_in_one_line(run, arguments, message):
+def test_what_cannot_be_counted_is_said_in_one_line(run, arguments, message) -> None:
     with pytest.raises(UserError) as error:
         run(*arguments)
     assert message in str(error.value) and "\n" not in str(error.value)

@@ -13,7 +13,7 @@ import pytest
 import pixtrack
 from pixtrack import api
 from pixtrack.configs.paths import Home
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 PYTHON = sys.executable
 

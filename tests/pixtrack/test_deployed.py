@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pixtrack.tasks.servers.launcher import free_port
-from tests.flows.conftest import end_group
+from tests.doubles.processes import end_group
 from tests.pixtrack.installed import VERSION, Installed
 
 pytestmark = [pytest.mark.server, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]

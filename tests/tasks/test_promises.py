@@ -25,7 +25,7 @@ from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.opening import Cell, identity_of
 from pixtrack.tasks.scoring import score_samples
 from pixtrack.tasks.scoring.summaries import run_status, versions
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 FINGERPRINT = "f" * 64
 

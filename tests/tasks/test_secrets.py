@@ -17,8 +17,7 @@ from pixtrack.tasks.secrets import database_secrets, is_secret, without_secrets
 from pixtrack.tasks.servers.launcher import Launched
 from pixtrack.tasks.servers.prefect_server import prefect_server
 from pixtrack.tasks.tracking.server import mlflow_server
-from tests.doubles.endpoint import Endpoint
-from tests.tasks.inference.engines.test_openai import spec as endpoint_spec
+from tests.doubles.endpoint import Endpoint, endpoint_spec
 
 SECRETS = {
     "HF_TOKEN": "hf_x", "HUGGING_FACE_HUB_TOKEN": "hf_y", "AWS_ACCESS_KEY_ID": "AKIA",

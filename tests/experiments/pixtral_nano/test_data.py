@@ -37,7 +37,7 @@ def shown(page):
     return hashlib.sha256(page.image.tobytes()).hexdigest()
 
 
-def test_no_image_and_no_full_text_of_the_evaluation_is_in_training():
+def test_no_image_and_no_full_text_of_the_evaluation_is_in_training() -> None:
     evaluation = [draw_page(EVALUATION_SEED, index) for index in range(300)]
     images = {shown(page) for page in evaluation}
     texts = {page.full_text() for page in evaluation}
@@ -48,7 +48,7 @@ def test_no_image_and_no_full_text_of_the_evaluation_is_in_training():
         assert page.full_text() not in texts
 
 
-def test_every_evaluation_page_has_a_name_that_training_cannot_draw():
+def test_every_evaluation_page_has_a_name_that_training_cannot_draw() -> None:
     """Not a matter of luck: each page carries a combination that the training half excludes."""
     for index in range(300):
         names = {run.text for run in draw_page(EVALUATION_SEED, index).runs}
@@ -57,18 +57,18 @@ def test_every_evaluation_page_has_a_name_that_training_cannot_draw():
         assert not names & HELD_OUT_NAMES
 
 
-def test_training_validation_and_evaluation_have_seeds_of_their_own():
+def test_training_validation_and_evaluation_have_seeds_of_their_own() -> None:
     assert len({DataConfig().seed, VALIDATION_SEED, EVALUATION_SEED}) == 3
 
 
-def test_a_training_image_is_the_same_whenever_it_is_drawn(tokenizer):
+def test_a_training_image_is_the_same_whenever_it_is_drawn(tokenizer) -> None:
     config = DataConfig()
     first = training_item(config, tokenizer, 7, "table")
     again = training_item(config, tokenizer, 7, "table")
     assert all(np.array_equal(first[name], again[name]) for name in first)
 
 
-def test_letters_name_the_patch_in_which_a_character_stands():
+def test_letters_name_the_patch_in_which_a_character_stands() -> None:
     page = draw_page(4, 3, layout="table")
     labels = letters(page)
     columns = page.image.width // 16
@@ -78,6 +78,6 @@ def test_letters_name_the_patch_in_which_a_character_stands():
         assert character == " " or chr(slot + 32) == character
 
 
-def test_an_image_that_is_too_large_is_refused(tokenizer):
+def test_an_image_that_is_too_large_is_refused(tokenizer) -> None:
     with pytest.raises(ValueError, match="640x640"):
         pack(Image.new("RGB", (640, 640)), [], tokenizer)

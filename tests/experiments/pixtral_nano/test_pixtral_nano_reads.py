@@ -57,7 +57,7 @@ def answered(engine, asked_rows, folder):
     return samples, engine.ask(samples)
 
 
-def test_accuracy_is_above_its_floor_and_extractive_above_its_own(answered):
+def test_accuracy_is_above_its_floor_and_extractive_above_its_own(answered) -> None:
     samples, answers = answered
     assert len(samples) >= 40
     scored = score(samples, answers)
@@ -66,7 +66,7 @@ def test_accuracy_is_above_its_floor_and_extractive_above_its_own(answered):
     assert scored.by["question_type"]["extractive"][headline].value >= EXTRACTIVE_FLOOR
 
 
-def test_with_a_blank_page_it_cannot_answer(engine, asked_rows, folder):
+def test_with_a_blank_page_it_cannot_answer(engine, asked_rows, folder) -> None:
     samples = samples_of(asked_rows, folder, "blank")
     scored = score(samples, engine.ask(samples))
     assert scored.metrics[load_dataset("sample").headline].value < BLANK_CEILING
@@ -74,14 +74,14 @@ def test_with_a_blank_page_it_cannot_answer(engine, asked_rows, folder):
 
 def test_with_another_page_of_the_same_layout_it_answers_about_that_page(
     engine, answered, asked_rows, folder
-):
+) -> None:
     own = score(*answered).metrics[load_dataset("sample").headline].value
     samples = samples_of(asked_rows, folder, "other")
     other = score(samples, engine.ask(samples)).metrics[load_dataset("sample").headline].value
     assert other < 35 < own
 
 
-def test_the_module_gives_vllms_greedy_answers(answered, folder):
+def test_the_module_gives_vllms_greedy_answers(answered, folder) -> None:
     samples, answers = answered
     same = greedy_agreement(module_of(DIRECTORY), samples, answers, folder)
     assert sum(same) / len(same) >= 0.95

@@ -34,7 +34,7 @@ def texts():
             yield question.answers[0]
 
 
-def test_both_give_the_same_tokens_for_any_text(tokenizer, mistral):
+def test_both_give_the_same_tokens_for_any_text(tokenizer, mistral) -> None:
     theirs = mistral.instruct_tokenizer.tokenizer
     for text in texts():
         ids = tokenizer.encode(text)
@@ -42,12 +42,12 @@ def test_both_give_the_same_tokens_for_any_text(tokenizer, mistral):
         assert tokenizer.decode(ids) == text
 
 
-def test_numbers_are_spelt_digit_by_digit(tokenizer):
+def test_numbers_are_spelt_digit_by_digit(tokenizer) -> None:
     assert len(tokenizer.encode("2024")) == 4
     assert len(tokenizer.encode("$1304.40")) == 8
 
 
-def test_a_packed_question_is_the_prompt_that_vllm_sees(tokenizer, mistral):
+def test_a_packed_question_is_the_prompt_that_vllm_sees(tokenizer, mistral) -> None:
     page = draw_page(3, 2)
     questions = random.Random(0).sample(page.questions, 5)
     item = pack(page.image, [(q.text, q.answers[0], q.kind) for q in questions], tokenizer)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,13 +51,15 @@ def batch(tokenizer):
     return collate([item])
 
 
-def test_a_few_steps_bring_the_loss_down(config, batch, tmp_path):
+def test_a_few_steps_bring_the_loss_down(config, batch, tmp_path: Path) -> None:
     training = Training(config, tmp_path, "cpu", compiled=False)
     losses = [float(training.step(batch, 1.0)[0]) for _ in range(8)]
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_a_resumed_run_takes_the_step_that_the_unbroken_one_takes(config, batch, tmp_path):
+def test_a_resumed_run_takes_the_step_that_the_unbroken_one_takes(
+    config, batch, tmp_path: Path
+) -> None:
     first = Training(config, tmp_path, "cpu", compiled=False)
     for _ in range(3):
         first.step(batch, 1.0)
@@ -69,7 +72,7 @@ def test_a_resumed_run_takes_the_step_that_the_unbroken_one_takes(config, batch,
     assert second.progress.step == first.progress.step == 5
 
 
-def test_a_stopped_call_goes_on_and_draws_no_page_twice(config, batch, tmp_path):
+def test_a_stopped_call_goes_on_and_draws_no_page_twice(config, batch, tmp_path: Path) -> None:
     first_pages = []
     for _ in range(2):
         training = Training(config, tmp_path, "cpu", compiled=False)
@@ -84,14 +87,14 @@ def test_a_stopped_call_goes_on_and_draws_no_page_twice(config, batch, tmp_path)
     assert (tmp_path / "weights.safetensors").is_file()
 
 
-def test_the_learning_rate_warms_up_and_ends_low():
+def test_the_learning_rate_warms_up_and_ends_low() -> None:
     course = [learning_rate_share(step / 100, 0.1, 0.02) for step in range(101)]
     assert course[0] < 0.1 and max(course) == course[10] == 1.0
     assert course[-1] == pytest.approx(0.02)
     assert all(a >= b for a, b in itertools.pairwise(course[10:]))
 
 
-def test_an_answer_is_right_only_if_every_token_is(batch):
+def test_an_answer_is_right_only_if_every_token_is(batch) -> None:
     correct = torch.ones(batch.segments[:, batch.prefix :].shape, dtype=torch.bool)
     third = (batch.segments[0, batch.prefix :] == 3).nonzero()[-1]
     correct[0, third] = False
@@ -99,7 +102,7 @@ def test_an_answer_is_right_only_if_every_token_is(batch):
     assert [bool(right[number]) for number in range(4)] == [True, True, False, True]
 
 
-def test_orthogonalised_matrices_have_singular_values_near_one():
+def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
     torch.manual_seed(0)
     for rows, columns in ((64, 64), (128, 64), (64, 192)):
         values = torch.linalg.svdvals(orthogonalise(torch.randn(3, rows, columns)).float())
@@ -108,7 +111,7 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
         assert values.max() < 1.4
 
 
-def test_the_curves_become_an_mlflow_run(tmp_path, monkeypatch):
+def test_the_curves_become_an_mlflow_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIXTRACK_HOME", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     path = tmp_path / "curves.jsonl"
@@ -118,7 +121,9 @@ def test_the_curves_become_an_mlflow_run(tmp_path, monkeypatch):
     assert "/runs/" in log(path, {"data": {"seed": 1}}, "test")
 
 
-def test_one_command_goes_from_nothing_to_files_and_curves(config, tmp_path, monkeypatch, capsys):
+def test_one_command_goes_from_nothing_to_files_and_curves(
+    config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     settings, out = tmp_path / "config.yaml", tmp_path / "run"
     settings.write_text(yaml.safe_dump(config))
@@ -132,7 +137,7 @@ def test_one_command_goes_from_nothing_to_files_and_curves(config, tmp_path, mon
     assert "/runs/" in capsys.readouterr().out
 
 
-def test_the_shipped_curves_are_those_of_the_shipped_configuration():
+def test_the_shipped_curves_are_those_of_the_shipped_configuration() -> None:
     from pixtrack.configs.paths import PACKAGE_ROOT
 
     folder = PACKAGE_ROOT / "experiments" / "pixtral_nano"

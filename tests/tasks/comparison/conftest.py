@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pixtrack.configs.paths import Home
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 @pytest.fixture

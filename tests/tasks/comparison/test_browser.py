@@ -13,7 +13,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison import compare
 from pixtrack.tasks.comparison.report import write
 from tests.browser import chromium
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 pytestmark = pytest.mark.browser
 selenium = pytest.importorskip(

@@ -14,7 +14,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison import Comparison, compare
 from pixtrack.tasks.comparison.statistics import holm
 from pixtrack.tasks.scoring.uncertainty import clustered_interval
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def scores_of(run, metric: str = "anls") -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison import compare
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def test_other_questions_are_refused_unless_allowed(docs: DatasetFactory) -> None:

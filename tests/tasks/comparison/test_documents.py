@@ -20,7 +20,7 @@ from pixtrack.tasks.comparison.report.page import render
 from pixtrack.tasks.comparison.result import Comparison
 from pixtrack.tasks.comparison.result_tables import markdown
 from pixtrack.tasks.comparison.verdict import plural, scope_words
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def compared(home: Home, **changes: Any) -> Comparison:

@@ -8,7 +8,7 @@ from pixtrack.tasks.comparison import compare
 from pixtrack.tasks.comparison.publish import publish
 from pixtrack.tasks.comparison.task import compare_runs
 from tests.doubles.recorder import MemoryRecorder
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def test_the_recorder_gets_the_folder_the_verdict_and_the_scores(docs: DatasetFactory) -> None:

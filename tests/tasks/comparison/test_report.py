@@ -19,7 +19,7 @@ from pixtrack.tasks.comparison.report import write
 from pixtrack.tasks.comparison.report.gallery import by_interest, script_json
 from pixtrack.tasks.comparison.report.thumbnails import IMAGE_BYTES, encoded, thumbnail
 from pixtrack.tasks.runs.directory import Count
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def script_tags(page: str) -> dict[str, str]:

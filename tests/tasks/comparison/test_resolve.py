@@ -8,7 +8,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison.resolve import resolve_run, resolve_runs, stored_runs
 from pixtrack.tasks.runs.directory import RunDirectory
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pixtrack.tasks.comparison.result_rows import (
 )
 from pixtrack.tasks.comparison.result_tables import headline_markdown, markdown
 from pixtrack.tasks.comparison.verdict import interval_words, signed
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def test_markdown_tables_are_whole_and_start_with_the_verdict(docs: DatasetFactory) -> None:

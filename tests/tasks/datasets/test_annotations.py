@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from pixtrack.tasks.datasets import prepare
 from pixtrack.tasks.datasets.annotations import file_sha256
 from pixtrack.tasks.records import Sample
 from tests.doubles.hub_datasets import png
+from tests.shared import ANNOTATIONS, needs_annotations
 from tests.tasks.datasets.conftest import Folder, encoded, row
 
 
@@ -207,17 +207,7 @@ def test_chartqapro_rows_with_unequal_turns_are_failed(folder: Folder, home: Hom
     ]
 
 
-def annotations_folder() -> Path | None:
-    chosen = os.environ.get("PIXTRACK_TEST_ANNOTATIONS")
-    folder = (
-        Path(chosen)
-        if chosen
-        else Path(__file__).resolve().parents[3].parent / "shared" / "annotations"
-    )
-    return folder if folder.is_dir() else None
-
-
-@pytest.mark.skipif(annotations_folder() is None, reason="PIXTRACK_TEST_ANNOTATIONS is not set")
+@needs_annotations
 @pytest.mark.parametrize(
     "name",
     [
@@ -235,9 +225,7 @@ def test_the_real_annotation_files_are_the_pinned_ones_and_every_row_is_good(nam
     from pixtrack.tasks.datasets.pinned import annotation_rows
 
     config = load_dataset(name)
-    found = annotations_folder()
-    assert found is not None
-    file = found / f"{name}.jsonl"
+    file = ANNOTATIONS / f"{name}.jsonl"
     assert file_sha256(file) == config.source.annotations_sha256  # type: ignore[union-attr]
     rows = annotation_rows(config, file)
     assert len(rows) == config.questions

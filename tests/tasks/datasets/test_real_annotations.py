@@ -19,12 +19,9 @@ from pixtrack.configs.schema import AnnotationDataset
 from pixtrack.tasks.datasets import prepare
 from tests.doubles.hub import FakeHub
 from tests.doubles.hub_datasets import NAMES, SCHEMAS, parquet, png
-from tests.tasks.datasets.test_annotations import annotations_folder
+from tests.shared import ANNOTATIONS, needs_annotations
 
-pytestmark = pytest.mark.skipif(
-    annotations_folder() is None,
-    reason="no annotation files: set PIXTRACK_TEST_ANNOTATIONS to their folder",
-)
+pytestmark = needs_annotations
 
 
 @pytest.fixture
@@ -77,9 +74,7 @@ def test_hub_and_image_folder_end_in_the_same_samples(
     config = load_dataset(name)
     source = config.source
     assert source.kind == "hub"
-    found = annotations_folder()
-    assert found is not None
-    file = found / f"{name}.jsonl"
+    file = ANNOTATIONS / f"{name}.jsonl"
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
     numbers = {image: n for n, image in enumerate(dict.fromkeys(line["image"] for line in lines))}

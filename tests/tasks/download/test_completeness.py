@@ -8,7 +8,7 @@ import pytest
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.download import problems, require_complete
 from pixtrack.tasks.download.generated import write_random_pixtral
-from tests.tasks.download.models import hf_files, mistral_files, write
+from tests.doubles.model_files import hf_files, mistral_files, write
 
 
 def test_whole_directories_have_no_problems(tmp_path: Path) -> None:

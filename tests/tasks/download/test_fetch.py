@@ -18,7 +18,7 @@ from pixtrack.tasks.download import (
 )
 from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.hub import FakeHub
-from tests.tasks.download.models import hf_files, mistral_files, model, write
+from tests.doubles.model_files import hf_files, mistral_files, model, write
 
 REPO = "mistralai/Tiny"
 
@@ -278,7 +278,7 @@ import sys
 from pathlib import Path
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.download import fetch_model
-from tests.tasks.download.models import model
+from tests.doubles.model_files import model
 fetch_model(model(sys.argv[1], sys.argv[2]), Home(Path(sys.argv[3])))
 """
 

@@ -10,7 +10,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import EndpointModel, GeneratedModel, LocalModel
 from pixtrack.tasks.download import fetch_model, local_files, model_identity, verify_model
 from tests.doubles.hub import FakeHub
-from tests.tasks.download.models import mistral_files, model, write
+from tests.doubles.model_files import mistral_files, model, write
 
 REPO = "mistralai/Tiny"
 

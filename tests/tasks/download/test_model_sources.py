@@ -12,7 +12,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import EndpointModel, GeneratedModel, LocalModel, ModelSource
 from pixtrack.tasks.download import files_of, model_identity, verify_model
 from pixtrack.tasks.download.model_sources import MODEL_SOURCES
-from tests.tasks.download.models import model
+from tests.doubles.model_files import model
 
 REPO = "mistralai/Tiny"
 KINDS = {kind.model_fields["kind"].default: kind for kind in get_args(get_args(ModelSource)[0])}

@@ -10,8 +10,8 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download import fetch_model, model_identity, read_manifest
 from pixtrack.tasks.transfer import download as transfer
+from tests.doubles.model_files import mistral_files, model, write
 from tests.doubles.modelscope import FakeModelScope
-from tests.tasks.download.models import mistral_files, model, write
 
 FILES = mistral_files()
 

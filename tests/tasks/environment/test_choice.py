@@ -6,7 +6,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_model, names
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.environment import choose_model
-from tests.tasks.environment.machines import h100, mr_v100, rtx_4090, t4, v100
+from tests.doubles.machines import h100, mr_v100, rtx_4090, t4, v100
 
 
 def configured(*extra: str) -> list[ModelConfig]:

@@ -12,7 +12,7 @@ from pixtrack.configs.loading import load_model
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.environment import plan_for_model, plan_memory
 from pixtrack.tasks.environment.cards import GIB
-from tests.tasks.environment.machines import h100, mr_v100, rtx_4090, t4, v100
+from tests.doubles.machines import h100, mr_v100, rtx_4090, t4, v100
 
 # params.json of the published model: what a directory with it must be planned by.
 PIXTRAL_12B = {

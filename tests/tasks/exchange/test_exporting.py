@@ -16,7 +16,7 @@ from pixtrack.flows.cli.main import app
 from pixtrack.tasks.exchange.exporters import EXPORTERS
 from pixtrack.tasks.exchange.exporting import export_run
 from pixtrack.tasks.runs.directory import RunDirectory
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def run_of(tmp_path: Path, ids: list[Any] | None = None, **changes: Any) -> RunDirectory:

@@ -10,7 +10,7 @@ import pytest
 from pixtrack.tasks.download.generated import write_random_pixtral
 from pixtrack.tasks.records import ImageRef, Request
 from pixtrack.tasks.runs.protocol import EngineSpec
-from tests.tasks.inference.asking import RunningEngine, draw_images, questions
+from tests.doubles.asking import RunningEngine, draw_images, questions
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.tasks.inference.processes import REPOSITORY, vllm_program
+from tests.doubles.processes import REPOSITORY, vllm_program
 
 TRAINED = REPOSITORY / "configs" / "models" / "pixtral-nano"
 
@@ -16,7 +16,7 @@ SMALL_CACHE = {"dtype": "float32", "mm_processor_cache_gb": 0.003}
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory):
     """Of both engines, from one process: vLLM's imports take as long as the questions."""
     scratch = tmp_path_factory.mktemp("answers")
     return vllm_program(
@@ -35,7 +35,7 @@ def differing(texts):
 
 
 @pytest.mark.engine
-def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(results):
+def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(results) -> None:
     result, _ = results
     one_by_one = result["texts"]["chat"]
     assert len(one_by_one) == result["questions"] > 70
@@ -46,7 +46,7 @@ def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(results):
 
 
 @pytest.mark.engine
-def test_an_image_that_vllm_dropped_is_sent_again_and_answered_alike(results):
+def test_an_image_that_vllm_dropped_is_sent_again_and_answered_alike(results) -> None:
     _, result = results
     assert result["resent"]["grouped"] > 0
     assert differing(result["texts"]) == {way: {} for way in result["texts"]}

@@ -1,5 +1,7 @@
 """Counting a dataset's tokens, and the arithmetic behind the estimated time."""
 
+from pathlib import Path
+
 import pytest
 
 from pixtrack.tasks.inference.arithmetic import Arithmetic, Load, Rates, limit_samples_per_s
@@ -27,7 +29,7 @@ PIXTRAL_12B = Arithmetic(
 
 
 @pytest.fixture(scope="module")
-def builder(tmp_path_factory):
+def builder(tmp_path_factory: pytest.TempPathFactory):
     return MistralPrompts(tmp_path_factory.mktemp("none"), 1, pixtral_tokenizer_file())
 
 
@@ -40,7 +42,7 @@ def pages(number, questions):
     ]
 
 
-def test_a_page_asked_four_times_is_mostly_served_from_the_cache(builder):
+def test_a_page_asked_four_times_is_mostly_served_from_the_cache(builder) -> None:
     report = count_tokens(pages(3, 4), builder, max_tokens=16)
     assert (report.requests, report.image_groups, report.refused) == (12, 3, 0)
     assert report.image_tokens.mean == 3264
@@ -52,7 +54,7 @@ def test_a_page_asked_four_times_is_mostly_served_from_the_cache(builder):
     )
 
 
-def test_prompts_that_do_not_fit_are_counted_as_refused_with_a_reason(builder):
+def test_prompts_that_do_not_fit_are_counted_as_refused_with_a_reason(builder) -> None:
     report = count_tokens(
         [*pages(1, 2), Request(9, (ImageRef("small", "", 32, 32),), ("?",))], builder, 16, 1000
     )
@@ -61,29 +63,29 @@ def test_prompts_that_do_not_fit_are_counted_as_refused_with_a_reason(builder):
     assert report.prompt_tokens.most < 20
 
 
-def test_nothing_that_fits_is_no_report(builder):
+def test_nothing_that_fits_is_no_report(builder) -> None:
     assert count_tokens(pages(1, 1), builder, 16, 100) is None
 
 
-def test_a_spread_is_nearest_rank():
+def test_a_spread_is_nearest_rank() -> None:
     spread = Spread.of(list(range(100, 0, -1)))
     assert (spread.least, spread.p5, spread.median, spread.p95, spread.most) == (1, 6, 51, 96, 100)
     assert spread.mean == 50.5
 
 
-def test_the_weights_of_pixtrals_layers_are_those_of_the_published_model():
+def test_the_weights_of_pixtrals_layers_are_those_of_the_published_model() -> None:
     # 12.2 billion in all: less two embeddings of 0.67 and the vision encoder of 0.4.
     assert PIXTRAL_12B.layer_weights == pytest.approx(10.9e9, rel=0.01)
     assert PIXTRAL_12B.kv_bytes == 163_840
 
 
-def test_prompt_operations_add_up_however_the_prompt_is_cut():
+def test_prompt_operations_add_up_however_the_prompt_is_cut() -> None:
     whole = PIXTRAL_12B.prompt_flops(3286)
     parts = PIXTRAL_12B.prompt_flops(2048) + PIXTRAL_12B.prompt_flops(1238, before=2048)
     assert parts == pytest.approx(whole)
 
 
-def test_the_limit_of_one_h100_is_what_hand_arithmetic_gives():
+def test_the_limit_of_one_h100_is_what_hand_arithmetic_gives() -> None:
     load = Load(4, 3264, 3200, 22, 16)
     rates = Rates(798e12, 3.0e12, "", 8192)
     # 79 TFLOP an image at 798 TFLOP/s, 16 readings of 3,286 tokens' keys and values a
@@ -94,7 +96,7 @@ def test_the_limit_of_one_h100_is_what_hand_arithmetic_gives():
     assert limit_samples_per_s(PIXTRAL_12B, load, rates) == pytest.approx(rough, rel=0.01)
 
 
-def test_the_estimated_time_grows_with_the_images(builder):
+def test_the_estimated_time_grows_with_the_images(builder) -> None:
     few = count_tokens(pages(2, 4), builder, 16)
     many = count_tokens(pages(8, 4), builder, 16)
     at_limit, expected = estimated_seconds(few, PIXTRAL_12B)
@@ -102,7 +104,7 @@ def test_the_estimated_time_grows_with_the_images(builder):
     assert estimated_seconds(many, PIXTRAL_12B)[0] == pytest.approx(4 * at_limit)
 
 
-def test_each_image_of_a_prompt_is_encoded_by_itself():
+def test_each_image_of_a_prompt_is_encoded_by_itself() -> None:
     one = Load(1, 32_640, 32_000, 22, 16)
     ten = Load(1, 32_640, 32_000, 22, 16, images=10)
     rates = Rates(798e12, 3.0e12, "", 8192)
@@ -112,7 +114,7 @@ def test_each_image_of_a_prompt_is_encoded_by_itself():
     assert limit_samples_per_s(PIXTRAL_12B, Load(1, 0, 0, 22, 16, images=0), rates) > 0
 
 
-def test_a_document_is_counted_as_one_group_and_its_pages_once(tmp_path):
+def test_a_document_is_counted_as_one_group_and_its_pages_once(tmp_path: Path) -> None:
     many = MistralPrompts(tmp_path, 10, pixtral_tokenizer_file())
     page = tuple(ImageRef(f"page{i}", "", 1700, 2200) for i in range(10))
     asked = [Request(q, page, (f"What is in line {q}?",), pages="first") for q in range(4)]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pixtrack.configs.schema import DatasetConfig, ModelConfig, PromptConfig
 from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage
 from pixtrack.tasks.runs.directory import fingerprint
 from pixtrack.tasks.runs.opening import Cell, identity_of
+from tests.doubles.cells import cell
 
 BEFORE = "46d26f523426eee0a674624bea1183ff8c41d40aa32e0bb5755f3d5f43da67e7"
 """Of the cell below on samples of one image, as the code before samples had several said."""
@@ -22,27 +22,6 @@ ENGINE = {
     "platform": "cpu",
     "options": {"dtype": "bfloat16"},
 }
-
-
-def cell(**changes: Any) -> Cell:
-    dataset = {
-        "name": "papers", "title": "Papers", "source": {"kind": "sample"}, "metrics": ("anls",),
-        "headline": "anls", "prompt": "p", "licence": "none",
-    } | changes.pop("dataset", {})  # fmt: skip
-    model = {
-        "name": "m", "title": "M", "source": {"kind": "generated"}, "format": "mistral",
-        "family": "pixtral", "parameters_billions": 1, "licence": "none",
-    } | changes.pop("model", {})  # fmt: skip
-    prompt = {
-        "name": "p", "title": "P", "system": "Be exact.", "template": "{context}{question} Briefly.",
-        "max_new_tokens": 8, "stop": ("\n",),
-    } | changes.pop("prompt", {})  # fmt: skip
-    return Cell(
-        ModelConfig.model_validate(model),
-        DatasetConfig.model_validate(dataset),
-        PromptConfig.model_validate(prompt),
-        **changes,
-    )
 
 
 def prepared(images: int = 1, digest: str = "d" * 64, **sample: Any) -> PreparedDataset:

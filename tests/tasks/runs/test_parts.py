@@ -13,7 +13,7 @@ from pixtrack.tasks.records import Answer, Request
 from pixtrack.tasks.runs.invocations import read_invocations
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.parts import merge_parts, read_with_parts
-from tests.tasks.inference.asking import FINGERPRINT
+from tests.doubles.asking import FINGERPRINT
 
 Ask = Callable[[int, int], list[Request]]
 STARTED = "2026-01-01T00:00:00.000+00:00"

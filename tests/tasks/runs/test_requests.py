@@ -1,6 +1,7 @@
 """Samples and a prompt to requests."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,9 @@ def prompt(**changes):
     )
 
 
-def test_the_question_stands_in_the_template_and_the_image_has_its_absolute_path(tmp_path):
+def test_the_question_stands_in_the_template_and_the_image_has_its_absolute_path(
+    tmp_path: Path,
+) -> None:
     (request,) = build_requests([sample(3)], prompt(), tmp_path)
     assert request.index == 3
     assert request.turns == ("What is it? Briefly.",)
@@ -45,7 +48,7 @@ def test_the_question_stands_in_the_template_and_the_image_has_its_absolute_path
     assert (image.sha256, image.width, image.height) == ("abc", 10, 20)
 
 
-def test_a_conversation_keeps_its_earlier_turns_with_their_gold_answers(tmp_path):
+def test_a_conversation_keeps_its_earlier_turns_with_their_gold_answers(tmp_path: Path) -> None:
     history = (Turn("First?", "one"), Turn("Second?", "two"))
     (request,) = build_requests([sample(history=history)], prompt(), tmp_path)
     assert request.turns == (
@@ -57,7 +60,9 @@ def test_a_conversation_keeps_its_earlier_turns_with_their_gold_answers(tmp_path
     )
 
 
-def test_a_context_is_put_where_the_template_says_and_nothing_where_there_is_none(tmp_path):
+def test_a_context_is_put_where_the_template_says_and_nothing_where_there_is_none(
+    tmp_path: Path,
+) -> None:
     with_context, without = build_requests(
         [sample(context="Sales rose."), sample(1)], prompt(), tmp_path
     )
@@ -65,7 +70,7 @@ def test_a_context_is_put_where_the_template_says_and_nothing_where_there_is_non
     assert without.turns == ("What is it? Briefly.",)
 
 
-def test_braces_in_a_question_stay_as_they_are(tmp_path):
+def test_braces_in_a_question_stay_as_they_are(tmp_path: Path) -> None:
     odd = sample(question="Is {context} or {question} or {x} there?", context="{question}")
     (request,) = build_requests([odd], prompt(), tmp_path)
     assert request.turns == (
@@ -73,14 +78,14 @@ def test_braces_in_a_question_stay_as_they_are(tmp_path):
     )
 
 
-def test_a_sample_with_an_error_is_not_asked(tmp_path):
+def test_a_sample_with_an_error_is_not_asked(tmp_path: Path) -> None:
     requests = build_requests(
         [sample(), sample(1, error="bad image"), sample(2)], prompt(), tmp_path
     )
     assert [request.index for request in requests] == [0, 2]
 
 
-def test_a_template_without_the_question_is_refused(tmp_path):
+def test_a_template_without_the_question_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'p': template: has no \{question\}"):
         build_requests([sample()], prompt(template="What?"), tmp_path)
 
@@ -109,7 +114,9 @@ def shown(request):
          (None, "<image 0> <image> <image x> <image 99999>"), ["sha1"]),
     ],
 )  # fmt: skip
-def test_an_image_stands_where_the_text_says(tmp_path, question, count, layout, order):
+def test_an_image_stands_where_the_text_says(
+    tmp_path: Path, question, count, layout, order
+) -> None:
     plain = prompt(template="{question}", system="")
     asked = sample(question=question, images=images(count))
     (request,) = build_requests([asked], plain, tmp_path)
@@ -117,7 +124,7 @@ def test_an_image_stands_where_the_text_says(tmp_path, question, count, layout, 
     assert request_from_json(json.loads(json.dumps(request_to_json(request)))) == request
 
 
-def test_an_option_may_be_an_image_and_options_follow_the_question(tmp_path):
+def test_an_option_may_be_an_image_and_options_follow_the_question(tmp_path: Path) -> None:
     asked = sample(question="Which?", options=("<image 1>", "none {option}"), images=images(2))
     (request,) = build_requests([asked], prompt(template="{question}!"), tmp_path)
     assert request.layout == ((None, "Which?\nA. ", None, "\nB. none {option}!"),)
@@ -142,14 +149,14 @@ def test_an_option_may_be_an_image_and_options_follow_the_question(tmp_path):
         (PageRule("first", 40), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
     ],
 )
-def test_of_too_many_pages_the_datasets_rule_chooses(tmp_path, rule, pages):
+def test_of_too_many_pages_the_datasets_rule_chooses(tmp_path: Path, rule, pages) -> None:
     (request,) = build_requests([sample(images=images(10))], prompt(), tmp_path, rule)
     assert shown(request) == [f"sha{page}" for page in pages]
     assert request.left_out == 10 - len(pages)
     assert request_from_json(json.loads(json.dumps(request_to_json(request)))) == request
 
 
-def test_a_request_says_which_pages_may_go_where_it_is_too_long(tmp_path):
+def test_a_request_says_which_pages_may_go_where_it_is_too_long(tmp_path: Path) -> None:
     asked = [sample(images=images(3)), sample(images=images(1)), sample()]
     made = {
         rule.choice: [request.pages for request in build_requests(asked, prompt(), tmp_path, rule)]
@@ -158,8 +165,8 @@ def test_a_request_says_which_pages_may_go_where_it_is_too_long(tmp_path):
     assert made == {"refuse": ["", "", ""], "first": ["first", "", ""], "even": ["even", "", ""]}
 
 
-def test_a_model_takes_no_more_images_than_its_file_says():
-    from tests.tasks.runs.test_identity import cell
+def test_a_model_takes_no_more_images_than_its_file_says() -> None:
+    from tests.doubles.cells import cell
 
     def rule(dataset, most):
         asked = cell(dataset=dataset, model={"max_images": most})
@@ -171,7 +178,7 @@ def test_a_model_takes_no_more_images_than_its_file_says():
     assert rule({"pages": "even", "max_pages": 8}, 5) == PageRule("even", 5)
 
 
-def test_a_request_of_before_there_were_places_is_read_as_it_was():
+def test_a_request_of_before_there_were_places_is_read_as_it_was() -> None:
     old = {"index": 3, "turns": ["Q?"], "system": "", "images": [
         {"sha256": "a", "path": "/a.png", "width": 1, "height": 2}]}  # fmt: skip
     request = request_from_json(old)

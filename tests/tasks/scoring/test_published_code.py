@@ -40,7 +40,8 @@ from pixtrack.tasks.records import Answer, Gold
 from pixtrack.tasks.scoring import METRICS
 from pixtrack.tasks.scoring.metric import ScoreFunction
 from pixtrack.tasks.scoring.scored import score_outputs
-from tests.tasks.scoring.annotations import DATASETS, needs_annotations, samples
+from tests.shared import needs_annotations
+from tests.tasks.scoring.annotations import DATASETS, samples
 from tests.tasks.scoring.perturbations import PERTURBATIONS
 
 HERE = Path(__file__).parent

@@ -15,7 +15,7 @@ from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.records import Gold
 from pixtrack.tasks.scoring import METRICS
 from pixtrack.tasks.scoring.choices import GUESSED, NOT_PARSED
-from tests.tasks.scoring.benchmarks import FOLDER, document, lines, needs_benchmarks
+from tests.shared import BENCHMARKS, document, lines, needs_benchmarks
 
 pytestmark = needs_benchmarks
 
@@ -33,7 +33,7 @@ def llava() -> list[tuple[str, Gold]]:
     """LLaVA-1.5's 900 answers to MMMU, subject by subject."""
     rows = [
         row
-        for path in sorted((FOLDER / "mmmu" / "llava1.5_13b").glob("[A-Z]*.json"))
+        for path in sorted((BENCHMARKS / "mmmu" / "llava1.5_13b").glob("[A-Z]*.json"))
         for row in document(f"mmmu/llava1.5_13b/{path.name}")
     ]
     assert len(rows) == 900
@@ -60,7 +60,7 @@ def test_mmmus_900_answers_of_llava() -> None:
 
 
 def test_mmmu_pros_1730_answers_of_gpt_4o() -> None:
-    path = FOLDER / "mmmu_pro" / "gpt-4o_standard_direct.jsonl"
+    path = BENCHMARKS / "mmmu_pro" / "gpt-4o_standard_direct.jsonl"
     samples = annotation_samples(path, load_dataset("mmmu_pro_standard"))
     rows = lines("mmmu_pro/gpt-4o_standard_direct.jsonl")
     assert [sample.error for sample in samples if sample.error] == []
@@ -77,7 +77,7 @@ def test_mmmu_pros_1730_answers_of_gpt_4o() -> None:
 
 def test_mathvistas_1000_answers_of_bard() -> None:
     samples = annotation_samples(
-        FOLDER / "mathvista" / "testmini.json", load_dataset("mathvista_testmini")
+        BENCHMARKS / "mathvista" / "testmini.json", load_dataset("mathvista_testmini")
     )
     rows = list(document("mathvista/output_bard.json").values())
     assert [sample.error for sample in samples if sample.error] == []
@@ -95,7 +95,7 @@ def test_mathvistas_1000_answers_of_bard() -> None:
 
 def test_mistrals_protocol_on_the_same_answers() -> None:
     samples = annotation_samples(
-        FOLDER / "mathvista" / "testmini.json", load_dataset("mathvista_testmini")
+        BENCHMARKS / "mathvista" / "testmini.json", load_dataset("mathvista_testmini")
     )
     rows = document("mathvista/output_bard.json").values()
     bard = [(row["response"], sample.gold) for row, sample in zip(rows, samples, strict=True)]

@@ -10,7 +10,7 @@ import pytest
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.tracking.connection import client, local_uri
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 TRACKING = """
 traces: {failures: 5, random: 3}

@@ -16,8 +16,8 @@ from pixtrack.tasks.tracking import links, log_run
 from pixtrack.tasks.tracking.connection import local_uri
 from pixtrack.tasks.tracking.server import serve
 from tests.browser import chromium
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
+from tests.doubles.finished_runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 selenium = pytest.importorskip(

@@ -15,8 +15,8 @@ from pixtrack.tasks.tracking.content import (
     params,
     tags,
 )
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import changed, finished_run
+from tests.doubles.finished_runs import changed, finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 @pytest.fixture(scope="module")

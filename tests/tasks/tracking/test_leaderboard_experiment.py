@@ -9,8 +9,8 @@ import pytest
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.tracking import experiments, log_comparison, log_curves, log_run
 from pixtrack.tasks.tracking.views import TAG, decode
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
+from tests.doubles.finished_runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def rows(mlflow: Any) -> dict[str, Any]:

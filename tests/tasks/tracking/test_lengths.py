@@ -12,8 +12,8 @@ from pixtrack.tasks.comparison.publish import publish
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import MlflowRecorder, log_run
 from pixtrack.tasks.tracking.lengths import LONGEST_KEY, short_name, short_text
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
+from tests.doubles.finished_runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def test_what_is_too_long_is_cut_and_stays_its_own() -> None:

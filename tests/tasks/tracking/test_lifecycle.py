@@ -11,8 +11,8 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import begin, end, interrupted, reap, tracking_uri
 from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, tracked_file, write_tracked
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
+from tests.doubles.finished_runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 BEGIN_AND_WAIT = """
 import sys, time

@@ -11,9 +11,9 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import begin, end, links, log_run
 from pixtrack.tasks.tracking.links import read_tracked
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.finished_runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 from tests.tasks.tracking.conftest import artifact
-from tests.tasks.tracking.runs import finished_run
 
 
 def logged(run: RunDirectory, home: Home) -> str:

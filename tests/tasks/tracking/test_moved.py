@@ -21,8 +21,8 @@ from pixtrack.tasks.servers.launcher import HOST, free_port
 from pixtrack.tasks.tracking.connection import client, local_uri
 from pixtrack.tasks.tracking.moved import follow_the_move
 from pixtrack.tasks.tracking.server import serve
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
+from tests.doubles.finished_runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 @pytest.fixture(scope="module")

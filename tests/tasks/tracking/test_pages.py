@@ -11,8 +11,8 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import Count, RunDirectory
 from pixtrack.tasks.tracking.content import RunContent
 from pixtrack.tasks.tracking.pages import breakdowns, description, predictions
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import changed, finished_run
+from tests.doubles.finished_runs import changed, finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import MlflowRecorder, TrackingUnavailable, tracking_uri
 from pixtrack.tasks.tracking.recorder import Recorder, Report, ReportRecorder
 from pixtrack.tasks.tracking.recording import log_or_reason, recorded
+from tests.doubles.finished_runs import finished_run
 from tests.doubles.recorder import MemoryRecorder
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 class Both(Recorder, ReportRecorder, Protocol):

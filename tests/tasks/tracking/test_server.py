@@ -20,8 +20,8 @@ from pixtrack.tasks.tracking import TrackingUnavailable, traces
 from pixtrack.tasks.tracking.connection import client
 from pixtrack.tasks.tracking.server import serve
 from tests.doubles.door import Door, Mode
-from tests.tasks.comparison.factory import DatasetFactory
-from tests.tasks.tracking.runs import finished_run
+from tests.doubles.finished_runs import finished_run
+from tests.doubles.synthetic_runs import DatasetFactory
 
 pytestmark = pytest.mark.server
 

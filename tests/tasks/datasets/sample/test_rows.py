@@ -20,7 +20,7 @@ def default():
     return list(rows(72, 2024))
 
 
-def test_default_size_has_enough_images_and_questions_and_is_quick():
+def test_default_size_has_enough_images_and_questions_and_is_quick() -> None:
     start = time.monotonic()
     made = list(rows(72, 2024))
     assert time.monotonic() - start < 20
@@ -28,27 +28,27 @@ def test_default_size_has_enough_images_and_questions_and_is_quick():
     assert len(made) >= 250
 
 
-def test_two_generations_are_equal_to_the_byte(default):
+def test_two_generations_are_equal_to_the_byte(default) -> None:
     assert list(rows(72, 2024)) == default
 
 
-def test_another_seed_gives_other_pages(default):
+def test_another_seed_gives_other_pages(default) -> None:
     other = {row.images[0] for row in rows(12, 7)}
     assert not other & {row.images[0] for row in default}
 
 
-def test_a_larger_dataset_begins_with_the_smaller_one(default):
+def test_a_larger_dataset_begins_with_the_smaller_one(default) -> None:
     assert list(islice(rows(5000, 2024), len(default))) == default
 
 
-def test_each_image_has_two_to_six_different_questions(default):
+def test_each_image_has_two_to_six_different_questions(default) -> None:
     by_image: dict[str, list[str]] = {}
     for row in default:
         by_image.setdefault(row.image_names[0], []).append(row.question)
     assert all(2 <= len(set(asked)) == len(asked) <= 6 for asked in by_image.values())
 
 
-def test_every_kind_and_every_answer_layout_is_there(default):
+def test_every_kind_and_every_answer_layout_is_there(default) -> None:
     kinds = Counter(row.question_type for row in default)
     assert set(kinds) == set(KINDS) and min(kinds.values()) >= 30
     types = Counter(row.answer_type for row in default)
@@ -59,14 +59,14 @@ def test_every_kind_and_every_answer_layout_is_there(default):
     assert any("%" in row.answers[0] for row in default)
 
 
-def test_images_are_whole_patches_of_at_most_512_pixels(default):
+def test_images_are_whole_patches_of_at_most_512_pixels(default) -> None:
     for row in default:
         width, height = Image.open(io.BytesIO(row.images[0])).size
         assert width % 16 == 0 and height % 16 == 0 and max(width, height) <= 512
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
-def test_extractive_answers_are_written_on_the_page_and_texts_lie_within_it(layout):
+def test_extractive_answers_are_written_on_the_page_and_texts_lie_within_it(layout) -> None:
     for index in range(40):
         page = draw_page(11, index, layout=layout)
         text = page.full_text()
@@ -83,13 +83,13 @@ def test_extractive_answers_are_written_on_the_page_and_texts_lie_within_it(layo
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
-def test_no_question_has_two_answers(layout):
+def test_no_question_has_two_answers(layout) -> None:
     for index in range(20):
         page = draw_page(12, index, layout=layout)
         assert len({question.text for question in page.questions}) == len(page.questions)
 
 
-def test_sums_follow_from_the_values_that_the_page_answers():
+def test_sums_follow_from_the_values_that_the_page_answers() -> None:
     for index in range(40):
         page = draw_page(13, index, layout="table")
         value = {q.text: int(q.answers[0]) for q in page.questions if q.answer_type == "number"}
@@ -105,7 +105,7 @@ def test_sums_follow_from_the_values_that_the_page_answers():
                 assert answer == sum(parts)
 
 
-def test_training_pages_share_no_name_with_evaluation_pages():
+def test_training_pages_share_no_name_with_evaluation_pages() -> None:
     def titles(held_out, seed):
         return {
             question.answers[0]

@@ -5,76 +5,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.schema import Sampling
 from pixtrack.tasks.inference.engines.base import (
     EngineDied,
     EngineOutput,
-    EnginePrompt,
     RequestRefused,
 )
-from pixtrack.tasks.inference.engines.openai import ATTEMPTS, OpenAiEngine
-from pixtrack.tasks.runs.protocol import EngineSpec
-from tests.doubles.endpoint import Endpoint, Reply, completion, stream
+from pixtrack.tasks.inference.engines.openai import OpenAiEngine
+from tests.doubles.endpoint import Endpoint, Reply, completion, endpoint_spec, stream
+from tests.doubles.endpoint_client import PROMPT, SAMPLING, Naps, ask, use
 
-T = TypeVar("T")
-SAMPLING = Sampling(max_tokens=16, stop=("\n",))
-PROMPT = EnginePrompt(request_id="1", messages=({"role": "user", "content": "How many?"},))
 BUSY = Reply({"error": {"message": "slow down"}}, 429)
 BROKEN = Reply({"error": {"message": "worker died"}}, 503)
-
-
-class Naps:
-    """Stands in for sleeping, and remembers for how long it would have been."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-
-
-def spec(url: str, **options: Any) -> EngineSpec:
-    return EngineSpec(
-        engine="openai",
-        format="endpoint",
-        family="",
-        options={"base_url": url, "api_key_env": "TINY_KEY", **options},
-    )
-
-
-def use(
-    endpoint: Endpoint | str,
-    what: Callable[[OpenAiEngine], Awaitable[T]],
-    naps: Naps | None = None,
-    attempts: int = ATTEMPTS,
-    **options: Any,
-) -> T:
-    async def run() -> T:
-        url = endpoint if isinstance(endpoint, str) else endpoint.url
-        engine = OpenAiEngine(spec(url, **options), naps or Naps(), attempts)
-        try:
-            await engine.start()
-            return await what(engine)
-        finally:
-            await engine.close()
-            await engine.close()
-
-    return asyncio.run(run())
-
-
-def ask(
-    endpoint: Endpoint, naps: Naps | None = None, streamed: bool = False, **options: Any
-) -> EngineOutput:
-    first = (lambda: None) if streamed else None
-    return use(endpoint, lambda engine: engine.generate(PROMPT, SAMPLING, first), naps, **options)
 
 
 def test_an_answer_carries_text_reason_and_token_counts() -> None:
@@ -200,7 +148,7 @@ def test_no_key_sends_no_header(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_first_served_model_is_taken_and_its_length_known() -> None:
     async def run(url: str) -> Any:
-        engine = OpenAiEngine(spec(url))
+        engine = OpenAiEngine(endpoint_spec(url))
         try:
             return await engine.start()
         finally:
@@ -261,7 +209,7 @@ def test_a_missing_or_wrong_address_is_one_clear_line(
 ) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(UserError, match=said):
-        OpenAiEngine(spec(url))
+        OpenAiEngine(endpoint_spec(url))
 
 
 def test_what_is_secret_in_the_address_opens_the_endpoint_and_is_told_to_nobody(

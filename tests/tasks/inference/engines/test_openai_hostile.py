@@ -14,8 +14,8 @@ from pixtrack.tasks.inference.engines import openai_http
 from pixtrack.tasks.inference.engines.base import RequestRefused
 from pixtrack.tasks.retrying import retry_after_seconds
 from tests.doubles.endpoint import Endpoint, Reply, completion, stream
+from tests.doubles.endpoint_client import PROMPT, SAMPLING, Naps, ask, use
 from tests.doubles.hostile_replies import STREAMED, WHOLE, Hostile
-from tests.tasks.inference.engines.test_openai import PROMPT, SAMPLING, Naps, ask, use
 
 CASES = [
     *(pytest.param(case, False, id=f"whole: {name}") for name, case in WHOLE.items()),

@@ -20,8 +20,8 @@ from pixtrack.configs.schema import Sampling
 from pixtrack.tasks.inference.host.environment import child_environment
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.protocol import EngineSpec
-from tests.tasks.inference.asking import RunningEngine
-from tests.tasks.inference.processes import below, kill_at_once
+from tests.doubles.asking import RunningEngine
+from tests.doubles.processes import below, kill_at_once
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 Ask = Callable[[int, int], list[Request]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from pixtrack.tasks.inference.host.dealing import deal, split_job
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.requests import read_requests
-from tests.tasks.inference.asking import write_job
+from tests.doubles.asking import write_job
 
 Ask = Callable[[int, int], list[Request]]
 STARTED = "2026-01-01T00:00:00.000+00:00"

@@ -10,10 +10,9 @@ import pytest
 from pixtrack.tasks.inference.host.process import EngineProcess
 from pixtrack.tasks.records import Answer, Request
 from pixtrack.tasks.runs.journal import read_answers
-from tests.doubles.endpoint import Endpoint, Reply, completion
+from tests.doubles.asking import run_jobs, write_job
+from tests.doubles.endpoint import Endpoint, Reply, completion, endpoint_spec
 from tests.doubles.hostile_replies import WHOLE
-from tests.tasks.inference.asking import write_job
-from tests.tasks.inference.host.test_process import run, spec
 
 Ask = Callable[[int, int], list[Request]]
 
@@ -21,8 +20,10 @@ Ask = Callable[[int, int], list[Request]]
 def answers(endpoint: Endpoint, requests: list[Request], folder: Path) -> dict[int, Answer]:
     """The journal after a child has asked the requests, one at a time."""
     job = write_job(folder, requests)
-    with EngineProcess(spec(endpoint, max_concurrency=1), folder / "engine.log") as process:
-        events = run(process, job)
+    with EngineProcess(
+        endpoint_spec(endpoint, max_concurrency=1), folder / "engine.log"
+    ) as process:
+        events = run_jobs(process, job)
     assert [event.event for event in events][-2:] == ["job_done", "closed"]
     return read_answers(Path(job.journal_path))
 

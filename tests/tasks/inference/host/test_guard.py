@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pixtrack.tasks.inference.host import guard
-from tests.tasks.inference.processes import alive, below, kill_at_once, program, wait_until
+from tests.doubles.processes import alive, below, kill_at_once, program, wait_until
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 WORKER = f"""

@@ -24,8 +24,8 @@ from pixtrack.tasks.environment.strays import find_strays
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.journal import read_answers
 from pixtrack.tasks.runs.protocol import EngineSpec, Event
-from tests.tasks.inference.asking import write_job
-from tests.tasks.inference.processes import alive, below, kill_at_once, program, wait_until
+from tests.doubles.asking import write_job
+from tests.doubles.processes import alive, below, kill_at_once, program, wait_until
 
 FLOW = """
 import sys

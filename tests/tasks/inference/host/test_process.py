@@ -25,23 +25,12 @@ from pixtrack.tasks.inference.host.environment import child_environment, find_py
 from pixtrack.tasks.inference.host.process import EngineProcess
 from pixtrack.tasks.records import Answer, ImageRef, Request
 from pixtrack.tasks.runs.journal import Journal, read_answers
-from pixtrack.tasks.runs.protocol import EngineSpec, Event
-from tests.doubles.endpoint import Endpoint, Reply, completion
-from tests.tasks.inference.asking import FINGERPRINT, until, write_job
-from tests.tasks.inference.host.test_startup import python
-from tests.tasks.inference.processes import alive, below, wait_until
+from pixtrack.tasks.runs.protocol import EngineSpec
+from tests.doubles.asking import FINGERPRINT, run_jobs, until, write_job
+from tests.doubles.endpoint import Endpoint, Reply, completion, endpoint_spec
+from tests.doubles.processes import alive, below, run_code, wait_until
 
 Ask = Callable[[int, int], list[Request]]
-
-
-def spec(endpoint: Endpoint | str, **options: Any) -> EngineSpec:
-    url = endpoint if isinstance(endpoint, str) else endpoint.url
-    return EngineSpec(
-        engine="openai",
-        format="endpoint",
-        family="",
-        options={"base_url": url, "request_timeout_seconds": 20, **options},
-    )
 
 
 @pytest.fixture
@@ -58,19 +47,12 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(name)
 
 
-def run(process: EngineProcess, *jobs: Any) -> list[Event]:
-    for job in jobs:
-        process.submit(job)
-    process.no_more_jobs()
-    return list(process.events())
-
-
 def test_a_job_goes_through_and_every_event_carries_the_counts(
     endpoint: Endpoint, ask_about: Ask, tmp_path: Path
 ) -> None:
     job = write_job(tmp_path, ask_about(3, 2))
-    with EngineProcess(spec(endpoint), tmp_path / "engine.log") as process:
-        events = run(process, job)
+    with EngineProcess(endpoint_spec(endpoint), tmp_path / "engine.log") as process:
+        events = run_jobs(process, job)
         kinds = list(dict.fromkeys(event.event for event in events))
         assert kinds == ["starting", "ready", "progress", "job_done", "closed"]
         assert process.pid is None or wait_until(lambda: process.pid is None, 5, "it ended")
@@ -94,8 +76,8 @@ def test_only_what_has_no_final_answer_is_asked(
         journal.append(Answer(0, "old", "stop"))
         journal.append(Answer(1, "", "error", error="HTTP 503"))
         journal.append(Answer(2, "", "refused", error="too long"))
-    with EngineProcess(spec(endpoint), tmp_path / "engine.log") as process:
-        done = run(process, job)[-2]
+    with EngineProcess(endpoint_spec(endpoint), tmp_path / "engine.log") as process:
+        done = run_jobs(process, job)[-2]
     assert (done.total, done.done, done.already_answered) == (6, 4, 2)
     answers = read_answers(tmp_path / "answers.jsonl")
     assert answers[0].text == "old" and answers[2].finish_reason == "refused"
@@ -111,8 +93,8 @@ def test_a_job_that_fails_does_not_stop_the_next(
     missing = write_job(tmp_path / "missing", [], job_id="missing")
     Path(missing.requests_path).unlink()
     good = write_job(tmp_path / "good", ask_about(1, 1), job_id="good")
-    with EngineProcess(spec(endpoint), tmp_path / "engine.log") as process:
-        events = {event.job_id: event for event in run(process, other, missing, good)}
+    with EngineProcess(endpoint_spec(endpoint), tmp_path / "engine.log") as process:
+        events = {event.job_id: event for event in run_jobs(process, other, missing, good)}
     assert events["other"].event == "job_failed"
     assert "belong to another run" in events["other"].message
     assert "requests.jsonl: the run's requests cannot be read" in events["missing"].message
@@ -122,7 +104,7 @@ def test_a_job_that_fails_does_not_stop_the_next(
 def test_jobs_may_come_late_and_one_engine_serves_them_all(
     endpoint: Endpoint, ask_about: Ask, tmp_path: Path
 ) -> None:
-    with EngineProcess(spec(endpoint), tmp_path / "engine.log") as process:
+    with EngineProcess(endpoint_spec(endpoint), tmp_path / "engine.log") as process:
         events = process.events()
         until(events, "ready")
         for name in ("a", "b"):
@@ -141,8 +123,10 @@ def test_refused_and_truncated_answers_are_counted(
         Reply(completion("4", "length")),
     ]
     job = write_job(tmp_path, ask_about(1, 4))
-    with EngineProcess(spec(endpoint, max_concurrency=1), tmp_path / "engine.log") as process:
-        done = run(process, job)[-2]
+    with EngineProcess(
+        endpoint_spec(endpoint, max_concurrency=1), tmp_path / "engine.log"
+    ) as process:
+        done = run_jobs(process, job)[-2]
     assert (done.event, done.done, done.failed, done.truncated) == ("job_done", 4, 1, 1)
     refused = read_answers(tmp_path / "answers.jsonl")[0]
     assert refused.finish_reason == "refused" and "too long" in refused.error
@@ -152,8 +136,8 @@ def test_an_engine_that_does_not_start_says_why_in_one_line(tmp_path: Path) -> N
     with Endpoint() as gone:
         url = gone.url
     log = tmp_path / "logs" / "engine.log"
-    with EngineProcess(spec(url), log) as process:
-        failed = run(process)[-1]
+    with EngineProcess(endpoint_spec(url), log) as process:
+        failed = run_jobs(process)[-1]
     assert failed.event == "engine_failed" and "\n" not in failed.message
     assert "cannot be reached" in failed.message and failed.details["log"] == str(log)
 
@@ -165,8 +149,10 @@ def test_an_engine_that_dies_in_mid_run_keeps_what_is_answered(
     endpoint.replies = [Reply(completion(f"{n}")) for n in range(3)]
     endpoint.answer = lambda body: Reply({"error": {"message": "revoked"}}, 401)
     job = write_job(tmp_path, ask_about(3, 2))
-    with EngineProcess(spec(endpoint, max_concurrency=1), tmp_path / "engine.log") as process:
-        events = run(process, job)
+    with EngineProcess(
+        endpoint_spec(endpoint, max_concurrency=1), tmp_path / "engine.log"
+    ) as process:
+        events = run_jobs(process, job)
     failed = next(event for event in events if event.event == "job_failed")
     assert "revoked" in failed.message and failed.done == 3
     assert len(read_answers(tmp_path / "answers.jsonl")) == 3
@@ -184,7 +170,9 @@ def test_nothing_is_left_however_the_block_ends(
     job = write_job(tmp_path, ask_about(12, 4))
     pids: list[int] = []
     with pytest.raises(ZeroDivisionError):  # noqa: SIM117
-        with EngineProcess(spec(endpoint, max_concurrency=2), tmp_path / "engine.log") as process:
+        with EngineProcess(
+            endpoint_spec(endpoint, max_concurrency=2), tmp_path / "engine.log"
+        ) as process:
             assert process.pid
             if way != "before ready":
                 process.submit(job)
@@ -210,7 +198,9 @@ def test_a_guard_that_is_killed_takes_the_worker_with_it(
     endpoint: Endpoint, ask_about: Ask, tmp_path: Path, place: Path
 ) -> None:
     endpoint.answer = slow
-    with EngineProcess(spec(endpoint, max_concurrency=2), tmp_path / "engine.log") as process:
+    with EngineProcess(
+        endpoint_spec(endpoint, max_concurrency=2), tmp_path / "engine.log"
+    ) as process:
         process.submit(write_job(tmp_path, ask_about(12, 4)))
         wait_until(lambda: len(endpoint.requests) > 4, 20, "asking")
         assert process.pid
@@ -227,7 +217,7 @@ def test_a_flow_that_reads_no_events_holds_nothing_up(
     endpoint: Endpoint, ask_about: Ask, tmp_path: Path
 ) -> None:
     job = write_job(tmp_path, ask_about(12, 20))
-    with EngineProcess(spec(endpoint), tmp_path / "engine.log") as process:
+    with EngineProcess(endpoint_spec(endpoint), tmp_path / "engine.log") as process:
         process.submit(job)
         journal = tmp_path / "answers.jsonl"
         wait_until(lambda: len(read_answers(journal)) == 240, 30, "all is answered")
@@ -251,8 +241,8 @@ def test_an_endpoint_needs_no_interpreter_that_has_vllm(
     endpoint: Endpoint, ask_about: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIXTRACK_VLLM_PYTHON", str(tmp_path / "python"))
-    with EngineProcess(spec(endpoint), tmp_path / "engine.log") as process:
-        events = run(process, write_job(tmp_path, ask_about(1, 1)))
+    with EngineProcess(endpoint_spec(endpoint), tmp_path / "engine.log") as process:
+        events = run_jobs(process, write_job(tmp_path, ask_about(1, 1)))
     assert [event.event for event in events][-2:] == ["job_done", "closed"]
 
 
@@ -280,7 +270,7 @@ def test_a_broken_interpreter_is_one_clear_line(
     script: str, said: str, remedy: str, tmp_path: Path
 ) -> None:
     python = interpreter(tmp_path, script)
-    with EngineProcess(spec("http://x"), tmp_path / "engine.log", python) as process:
+    with EngineProcess(endpoint_spec("http://x"), tmp_path / "engine.log", python) as process:
         (failed,) = list(process.events())
     assert failed.event == "engine_failed" and said in failed.message
     assert remedy in failed.remedy and "\n" not in failed.message
@@ -341,8 +331,8 @@ def test_what_lies_in_the_current_directory_is_not_imported(
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('from the current directory')")
     monkeypatch.chdir(tmp_path)
     job = write_job(tmp_path / "run", ask_about(1, 1))
-    with EngineProcess(spec(endpoint), tmp_path / "engine.log") as process:
-        assert run(process, job)[-2].event == "job_done"
+    with EngineProcess(endpoint_spec(endpoint), tmp_path / "engine.log") as process:
+        assert run_jobs(process, job)[-2].event == "job_done"
 
 
 def test_only_our_package_comes_from_our_root(tmp_path: Path) -> None:
@@ -350,7 +340,7 @@ def test_only_our_package_comes_from_our_root(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
     code = "import pixtrack, pydantic; print(pixtrack.__file__, pydantic.__file__)"
-    done = python(code, [startup.DIRECTORY], PIXTRACK_ROOT=str(tmp_path))
+    done = run_code(code, [startup.DIRECTORY], PIXTRACK_ROOT=str(tmp_path))
     ours, theirs = done.stdout.split()
     assert ours == str(tmp_path / "pixtrack" / "__init__.py") and str(tmp_path) not in theirs
 
@@ -368,7 +358,7 @@ def test_the_child_has_a_temporary_folder_of_its_own_and_keeps_what_it_compiles(
     assert cache.parent == Path(tempfile.gettempdir())
     torch_names_it = "from torch._inductor.runtime.cache_dir_utils import default_cache_dir as d"
     if importlib.util.find_spec("torch"):
-        done = python(f"{torch_names_it}; print(d())", [])
+        done = run_code(f"{torch_names_it}; print(d())", [])
         assert done.stdout.strip() == str(cache)
     theirs = child_environment({"TORCHINDUCTOR_CACHE_DIR": "/kept"}, "/scratch")
     assert theirs["TORCHINDUCTOR_CACHE_DIR"] == "/kept"
@@ -379,7 +369,7 @@ def test_the_child_imports_nothing_that_vllm_does_not_bring() -> None:
         "import sys, pixtrack.tasks.inference.worker.main, pixtrack.tasks.inference.engines.vllm\n"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
-    loaded = set(python(code, []).stdout.split())
+    loaded = set(run_code(code, []).stdout.split())
     assert {"pydantic", "pixtrack"} <= loaded
     assert not loaded & {"pyarrow", "pandas", "prefect", "mlflow", "rich", "typer", "vllm", "torch"}
 

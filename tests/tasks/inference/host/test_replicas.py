@@ -19,9 +19,9 @@ from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.protocol import EngineSpec
+from tests.doubles.asking import FINGERPRINT, RunningEngine, until, write_job
 from tests.doubles.endpoint import Endpoint, Reply, completion
-from tests.tasks.inference.asking import FINGERPRINT, RunningEngine, until, write_job
-from tests.tasks.inference.processes import alive, below, wait_until
+from tests.doubles.processes import alive, below, wait_until
 
 Ask = Callable[[int, int], list[Request]]
 

@@ -8,13 +8,7 @@ import sys
 from pathlib import Path
 
 from pixtrack.tasks.inference.host import startup
-
-
-def python(code: str, path: list[Path], **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(map(str, path))}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
-    )
+from tests.doubles.processes import run_code
 
 
 def fake(folder: Path, broken: bool) -> Path:
@@ -45,8 +39,8 @@ def fake(folder: Path, broken: bool) -> Path:
 
 def test_torchvision_with_unloadable_operators_can_be_imported(tmp_path: Path) -> None:
     site = fake(tmp_path, broken=True)
-    assert "AttributeError" in python("import torchvision", [site]).stderr
-    assert python("import torchvision", [startup.DIRECTORY, site]).stdout.split("\n") == [
+    assert "AttributeError" in run_code("import torchvision", [site]).stderr
+    assert run_code("import torchvision", [startup.DIRECTORY, site]).stdout.split("\n") == [
         "library torchvision FRAGMENT",
         "define nms",
         "define qnms",
@@ -57,12 +51,12 @@ def test_torchvision_with_unloadable_operators_can_be_imported(tmp_path: Path) -
 
 def test_a_working_torchvision_is_left_alone(tmp_path: Path) -> None:
     site = fake(tmp_path, broken=False)
-    assert python("import torchvision", [startup.DIRECTORY, site]).stdout == "imported\n"
+    assert run_code("import torchvision", [startup.DIRECTORY, site]).stdout == "imported\n"
 
 
 def test_nothing_is_imported_before_torchvision_is() -> None:
     code = "import sys; print('torch' in sys.modules, 'ctypes' in sys.modules)"
-    assert python(code, [startup.DIRECTORY]).stdout == "False False\n"
+    assert run_code(code, [startup.DIRECTORY]).stdout == "False False\n"
 
 
 def test_the_real_packages_can_be_imported_in_a_spawned_process(tmp_path: Path) -> None:
@@ -84,13 +78,13 @@ def test_the_real_packages_can_be_imported_in_a_spawned_process(tmp_path: Path) 
 def test_another_sitecustomize_still_runs(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("print('theirs', __name__)")
     code = "import sitecustomize; print(sitecustomize.__file__)"
-    done = python(code, [startup.DIRECTORY, tmp_path])
+    done = run_code(code, [startup.DIRECTORY, tmp_path])
     assert done.stdout == f"theirs sitecustomize\n{tmp_path / 'sitecustomize.py'}\n"
 
 
 def test_a_failing_sitecustomize_of_theirs_does_not_stop_the_process(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("raise RuntimeError('theirs')")
-    done = python("print('alive')", [startup.DIRECTORY, tmp_path])
+    done = run_code("print('alive')", [startup.DIRECTORY, tmp_path])
     assert done.stdout == "alive\n" and "theirs" in done.stderr
 
 
@@ -101,10 +95,10 @@ def test_torchaudio_whose_library_does_not_load_goes_without_it(tmp_path: Path) 
     (extension / "__init__.py").write_text("from .utils import _load_lib; print(_load_lib('x'))")
     utils = extension / "utils.py"
     utils.write_text("def _load_lib(lib): raise OSError('libc10_cuda.so: cannot open')")
-    assert "libc10_cuda" in python("import torchaudio", [tmp_path]).stderr
-    assert python("import torchaudio", [startup.DIRECTORY, tmp_path]).stdout == "False\n"
+    assert "libc10_cuda" in run_code("import torchaudio", [tmp_path]).stderr
+    assert run_code("import torchaudio", [startup.DIRECTORY, tmp_path]).stdout == "False\n"
     utils.write_text("def _load_lib(lib): return lib == 'x'")
-    assert python("import torchaudio", [startup.DIRECTORY, tmp_path]).stdout == "True\n"
+    assert run_code("import torchaudio", [startup.DIRECTORY, tmp_path]).stdout == "True\n"
 
 
 def test_torchcodec_whose_library_does_not_load_counts_as_missing(tmp_path: Path) -> None:
@@ -117,5 +111,5 @@ def test_torchcodec_whose_library_does_not_load_counts_as_missing(tmp_path: Path
         "def load_image_library(): raise OSError('libnvrtc.so.13: cannot open')"
     )
     code = "try:\n    import torchcodec\nexcept ImportError as error:\n    print(error)"
-    done = python(code, [startup.DIRECTORY, tmp_path])
+    done = run_code(code, [startup.DIRECTORY, tmp_path])
     assert done.stdout == "torchcodec does not fit this torch: libnvrtc.so.13: cannot open\n"

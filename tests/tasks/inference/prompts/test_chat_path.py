@@ -3,7 +3,7 @@
 import pytest
 
 from tests.doubles import tiny_models
-from tests.tasks.inference.processes import vllm_program
+from tests.doubles.processes import vllm_program
 from tests.tasks.inference.prompts.chat_path import INTERLEAVED, INTERLEAVED_SIZES, SIZES, TALKS
 
 CASES = len(SIZES) * len(TALKS) + len(INTERLEAVED_SIZES) * len(INTERLEAVED)
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory):
+def reports(tmp_path_factory: pytest.TempPathFactory):
     """Both formats in one process: vLLM's imports take longer than what is looked at."""
     scratch = tmp_path_factory.mktemp("models")
     models = [f"mistral:{tiny_models.write('mistral_pixtral', scratch / 'mistral')}"]
@@ -25,14 +25,14 @@ def differing(cases):
     return {name: case for name, case in cases.items() if not all(case.values())}
 
 
-def test_mistral_prompts_and_pixels_are_those_of_the_chat_path(reports):
+def test_mistral_prompts_and_pixels_are_those_of_the_chat_path(reports) -> None:
     cases = dict(reports["mistral"])
     assert cases.pop("front_end"), "vLLM's own processor disagrees: images go the slow way"
     assert len(cases) == CASES
     assert differing(cases) == {}
 
 
-def test_hf_prompts_are_those_of_the_chat_path(reports):
+def test_hf_prompts_are_those_of_the_chat_path(reports) -> None:
     models = {kind: dict(cases) for kind, cases in reports.items() if kind != "mistral"}
     assert set(models) == set(HF_KINDS)
     for cases in models.values():

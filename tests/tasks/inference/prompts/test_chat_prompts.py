@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def decoded(url):
     return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
 
 
-def test_images_come_before_the_text_of_the_first_user_turn(tmp_path):
+def test_images_come_before_the_text_of_the_first_user_turn(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (4, 5)).save(path)
     request = Request(7, (ref(path), ref(path)), ("First?", "one", "Second?"), "Be exact.")
@@ -42,7 +43,7 @@ def test_images_come_before_the_text_of_the_first_user_turn(tmp_path):
     assert prompt.request_id == "7" and prompt.token_ids is None
 
 
-def test_images_stand_where_the_text_says_in_any_turn(tmp_path):
+def test_images_stand_where_the_text_says_in_any_turn(tmp_path: Path) -> None:
     files = [tmp_path / f"{name}.png" for name in "abc"]
     for number, path in enumerate(files):
         Image.new("RGB", (4, 5 + number)).save(path)
@@ -60,7 +61,7 @@ def test_images_stand_where_the_text_says_in_any_turn(tmp_path):
     assert shown(second["content"]) == ["And ", "c.png"]
 
 
-def test_a_question_on_no_image_is_plain_text():
+def test_a_question_on_no_image_is_plain_text() -> None:
     builder = ChatPrompts({})
     (message,) = builder.prompt(builder.draft(Request(1, (), ("Why?",))), []).messages
     assert message == {"role": "user", "content": "Why?"}
@@ -69,7 +70,7 @@ def test_a_question_on_no_image_is_plain_text():
 @pytest.mark.parametrize(
     ("name", "kind"), [("a.png", "png"), ("a.jpg", "jpeg"), ("a.webp", "webp")]
 )
-def test_a_plain_file_travels_byte_for_byte(tmp_path, name, kind):
+def test_a_plain_file_travels_byte_for_byte(tmp_path: Path, name, kind) -> None:
     path = tmp_path / name
     Image.new("RGB", (4, 5), "red").save(path)
     url = url_of(ChatPrompts({}), Request(0, (ref(path),), ("?",)))
@@ -77,32 +78,32 @@ def test_a_plain_file_travels_byte_for_byte(tmp_path, name, kind):
     assert base64.b64decode(url.partition(",")[2]) == path.read_bytes()
 
 
-def test_a_plain_file_is_named_where_the_server_reads_files(tmp_path):
+def test_a_plain_file_is_named_where_the_server_reads_files(tmp_path: Path) -> None:
     path = tmp_path / "a b.png"
     Image.new("L", (4, 5)).save(path)
     url = url_of(ChatPrompts({"image_transport": "file"}), Request(0, (ref(path),), ("?",)))
     assert url == path.resolve().as_uri() and "%20" in url
 
 
-def rotated(path):
+def rotated(path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (8, 4), "blue").save(path, exif=exif)
 
 
-def transparent(path):
+def transparent(path) -> None:
     Image.new("RGBA", (8, 4), (255, 0, 0, 40)).save(path)
 
 
-def palette(path):
+def palette(path) -> None:
     Image.new("P", (8, 4), 3).save(path)
 
 
-def sixteen_bits(path):
+def sixteen_bits(path) -> None:
     Image.fromarray(np.full((4, 8), 40_000, dtype=np.uint16)).save(path)
 
 
-def cmyk(path):
+def cmyk(path) -> None:
     Image.new("CMYK", (8, 4), (10, 200, 30, 40)).save(path)
 
 
@@ -118,8 +119,8 @@ def cmyk(path):
     ],
 )
 def test_what_servers_read_differently_is_sent_as_our_engines_see_it(
-    tmp_path, write, name, transport
-):
+    tmp_path: Path, write, name, transport
+) -> None:
     path = tmp_path / name
     write(path)
     seen = load_image(path)
@@ -130,7 +131,7 @@ def test_what_servers_read_differently_is_sent_as_our_engines_see_it(
     assert sent.tobytes() == seen.tobytes()
 
 
-def test_a_damaged_image_is_refused_with_its_name(tmp_path):
+def test_a_damaged_image_is_refused_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"nothing")
     request = Request(0, (ImageRef("h", str(path), 1, 1),), ("?",))
@@ -138,7 +139,7 @@ def test_a_damaged_image_is_refused_with_its_name(tmp_path):
         url_of(ChatPrompts({}), request)
 
 
-def test_too_many_images_are_refused():
+def test_too_many_images_are_refused() -> None:
     image = ImageRef("h", "none", 1, 1)
     with pytest.raises(RequestRefused, match="2 images"):
         ChatPrompts({}, max_images=1).draft(Request(0, (image, image), ("?",)))

@@ -42,7 +42,7 @@ SIZES = [
 
 
 @pytest.fixture(scope="module")
-def pixtral(tmp_path_factory):
+def pixtral(tmp_path_factory: pytest.TempPathFactory):
     """Pixtral-12B's own tokenizer."""
     folder = tmp_path_factory.mktemp("pixtral")
     with (files("mistral_common") / "data" / "tekken_240911.json").open("rb") as source:
@@ -51,7 +51,7 @@ def pixtral(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def nano(tmp_path_factory):
+def nano(tmp_path_factory: pytest.TempPathFactory):
     """A reduced vocabulary and a smaller image size."""
     folder = tmp_path_factory.mktemp("nano")
     write_random_pixtral(folder)
@@ -101,7 +101,7 @@ def theirs(model, request):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_ids_are_those_of_mistral_common_for_every_shape(model, size):
+def test_ids_are_those_of_mistral_common_for_every_shape(model, size) -> None:
     request = Request(0, refs(size), ("What is the total?",))
     assert ids_of(builder_of(model), request) == theirs(model, request)
 
@@ -119,7 +119,9 @@ def test_ids_are_those_of_mistral_common_for_every_shape(model, size):
         ("", ("Is it [IMG_END]?",), 2),
     ],
 )
-def test_conversations_systems_and_several_images_are_encoded_alike(pixtral, system, turns, images):
+def test_conversations_systems_and_several_images_are_encoded_alike(
+    pixtral, system, turns, images
+) -> None:
     request = Request(0, refs((300, 200), (17, 40), (2000, 900))[:images], turns, system)
     builder = builder_of(pixtral)
     assert ids_of(builder, request) == theirs(pixtral, request)
@@ -139,7 +141,7 @@ def test_conversations_systems_and_several_images_are_encoded_alike(pixtral, sys
     ],
 )
 @pytest.mark.parametrize("system", ["", "Be exact."])
-def test_images_between_the_words_are_encoded_alike(pixtral, layout, system):
+def test_images_between_the_words_are_encoded_alike(pixtral, layout, system) -> None:
     number = sum(part is None for turn in layout for part in turn)
     sizes = [(300 + 50 * i, 200 + 31 * (i % 7)) for i in range(number)]
     turns = tuple("".join(part or "" for part in turn) for turn in layout)
@@ -155,7 +157,7 @@ def test_images_between_the_words_are_encoded_alike(pixtral, layout, system):
     assert all(draft.token_ids[place] == builder.end_id for place, _ in draft.places)
 
 
-def test_the_grid_rounds_as_mistral_common_for_thousands_of_sizes(model):
+def test_the_grid_rounds_as_mistral_common_for_thousands_of_sizes(model) -> None:
     builder = builder_of(model)
     encoder = tokenizer_of(model).instruct_tokenizer.mm_encoder
     random_ = random.Random(0)
@@ -166,7 +168,7 @@ def test_the_grid_rounds_as_mistral_common_for_thousands_of_sizes(model):
         assert builder.grid(width, height) == expected, (width, height)
 
 
-def test_a_draft_knows_the_length_before_the_image_is_read(model):
+def test_a_draft_knows_the_length_before_the_image_is_read(model) -> None:
     builder = builder_of(model)
     request = Request(0, refs((1700, 2200)), ("What is the total?",))
     draft = builder.draft(request)
@@ -176,13 +178,15 @@ def test_a_draft_knows_the_length_before_the_image_is_read(model):
     assert draft.image_tokens == sum(token in kinds for token in ids)
 
 
-def test_a_page_of_pixtral_12b_is_3264_tokens(pixtral):
+def test_a_page_of_pixtral_12b_is_3264_tokens(pixtral) -> None:
     # 1700×2200 scaled to 791×1024: 50 columns and a break, 64 rows.
     draft = builder_of(pixtral).draft(Request(0, refs((1700, 2200)), ("?",)))
     assert draft.image_tokens == 51 * 64
 
 
-def test_control_tokens_come_from_the_tokenizer_and_not_from_constants(pixtral, tmp_path):
+def test_control_tokens_come_from_the_tokenizer_and_not_from_constants(
+    pixtral, tmp_path: Path
+) -> None:
     data = json.loads((pixtral / "tekken.json").read_text(encoding="utf-8"))
     data["config"]["num_vocab_tokens"] = 5000
     data["config"]["default_vocab_size"] = 6000
@@ -199,23 +203,23 @@ def test_control_tokens_come_from_the_tokenizer_and_not_from_constants(pixtral, 
     assert ids_of(builder, request) == theirs(tmp_path, request)
 
 
-def test_more_images_than_the_model_takes_are_refused_with_the_remedy(pixtral):
+def test_more_images_than_the_model_takes_are_refused_with_the_remedy(pixtral) -> None:
     builder = MistralPrompts(pixtral, max_images=1)
     with pytest.raises(RequestRefused, match=r"2 images.*max_images"):
         builder.draft(Request(0, refs((10, 10), (10, 10)), ("What?",)))
 
 
-def test_a_conversation_that_mistral_common_refuses_is_refused(pixtral):
+def test_a_conversation_that_mistral_common_refuses_is_refused(pixtral) -> None:
     with pytest.raises(RequestRefused, match="mistral_common refuses"):
         builder_of(pixtral).draft(Request(0, refs((10, 10)), ("What?", "answer")))
 
 
-def test_a_directory_without_a_tokenizer_is_named(tmp_path):
+def test_a_directory_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no tekken\.json"):
         MistralPrompts(tmp_path)
 
 
-def test_a_text_only_tokenizer_is_refused(pixtral, tmp_path):
+def test_a_text_only_tokenizer_is_refused(pixtral, tmp_path: Path) -> None:
     data = json.loads((pixtral / "tekken.json").read_text(encoding="utf-8"))
     for key in ("image", "multimodal"):
         data.pop(key, None)
@@ -224,7 +228,7 @@ def test_a_text_only_tokenizer_is_refused(pixtral, tmp_path):
         MistralPrompts(tmp_path)
 
 
-def test_an_older_sentencepiece_tokenizer_is_found(tmp_path):
+def test_an_older_sentencepiece_tokenizer_is_found(tmp_path: Path) -> None:
     data = Path(str(files("mistral_common") / "data"))
     shutil.copy(
         data / "mistral_instruct_tokenizer_241114.model.v7m1", tmp_path / "tokenizer.model.v7m1"

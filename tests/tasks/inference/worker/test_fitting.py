@@ -5,7 +5,7 @@ import pytest
 from pixtrack.tasks.inference.engines.base import RequestRefused
 from pixtrack.tasks.inference.worker.fitting import TEXT_STEP, fitting_draft
 from pixtrack.tasks.records import ImageRef, Request
-from tests.tasks.inference.worker.schedule_doubles import PlainBuilder
+from tests.doubles.recording_engine import PlainBuilder
 
 PAGES = tuple(ImageRef(f"page{n}", f"/{n}.png", 40, 30) for n in range(1, 11))
 """Of 100 tokens each."""
@@ -22,7 +22,7 @@ def shown(request):
 
 
 @pytest.mark.parametrize("longest", [None, 100_000, 1052 + 20])
-def test_what_fits_with_its_answer_shows_every_page(longest):
+def test_what_fits_with_its_answer_shows_every_page(longest) -> None:
     request = fitted(longest)
     assert shown(request) == list(range(1, 11)) and request.left_out == 0
 
@@ -39,22 +39,22 @@ def test_what_fits_with_its_answer_shows_every_page(longest):
         ("even", 200, [1]),
     ],
 )
-def test_of_what_does_not_fit_as_many_pages_are_shown_as_do(rule, longest, pages):
+def test_of_what_does_not_fit_as_many_pages_are_shown_as_do(rule, longest, pages) -> None:
     request = fitted(longest, rule)
     assert shown(request) == pages
     assert request.left_out == 10 - len(pages)
 
 
-def test_questions_of_about_the_same_length_show_the_same_pages():
+def test_questions_of_about_the_same_length_show_the_same_pages() -> None:
     lengths = {len(shown(fitted(800, text="q" * length))) for length in range(1, TEXT_STEP - 2, 25)}
     assert len(lengths) == 1
 
 
-def test_what_was_left_out_before_counts_too():
+def test_what_was_left_out_before_counts_too() -> None:
     assert fitted(256 + 20 + 400, left_out=30).left_out == 36
 
 
-def test_an_image_that_a_text_mentions_stays_where_it_stands():
+def test_an_image_that_a_text_mentions_stays_where_it_stands() -> None:
     parts = ((*[None] * 9, "see ", None, "q" * 50),)
     request = fitted(256 + 20 + 500, parts=parts)
     # The mentioned image's 100 tokens count with the text.
@@ -71,7 +71,7 @@ def test_an_image_that_a_text_mentions_stays_where_it_stands():
         ("even", (), "q" * 1000, "(0 of them for the 0 images)"),
     ],
 )
-def test_what_no_rule_can_make_fit_is_refused(rule, pages, text, words):
+def test_what_no_rule_can_make_fit_is_refused(rule, pages, text, words) -> None:
     with pytest.raises(RequestRefused) as refusal:
         fitted(1000, rule, pages=pages, text=text)
     assert words in str(refusal.value)

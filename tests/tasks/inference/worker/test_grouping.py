@@ -7,7 +7,7 @@ import pytest
 from pixtrack.tasks.inference.worker.grouping import Branch, common_tokens, plan_group, plant
 from pixtrack.tasks.records import ImageRef, Request
 from pixtrack.tasks.runs.image_groups import distinct_images, group_by_image, image_path
-from tests.tasks.inference.worker.schedule_doubles import PlainBuilder, capabilities
+from tests.doubles.recording_engine import PlainBuilder, capabilities
 
 A, B, C, D = (ImageRef(name, f"/{name}.png", 40, 30) for name in "abcd")
 
@@ -39,12 +39,12 @@ def shape(branch: Branch):
         ([(), (), (A,)], [[0], [1], [2]]),
     ],
 )
-def test_prompts_that_begin_with_the_same_image_are_a_group(asked, groups):
+def test_prompts_that_begin_with_the_same_image_are_a_group(asked, groups) -> None:
     found = group_by_image(ask(index, images) for index, images in enumerate(asked))
     assert sorted([request.index for request in group] for group in found) == groups
 
 
-def test_what_stands_before_an_image_counts_as_much_as_the_image():
+def test_what_stands_before_an_image_counts_as_much_as_the_image() -> None:
     plain = ask(0, (A,))
     marked = ask(1, (A,), parts=(("Look at ", None, "q"),))
     other_words = ask(2, (A,), parts=(("See ", None, "q"),))
@@ -56,30 +56,30 @@ def test_what_stands_before_an_image_counts_as_much_as_the_image():
     assert members == [[0], [1, 5], [2], [3], [4]]
 
 
-def test_two_turns_are_not_one_text():
+def test_two_turns_are_not_one_text() -> None:
     one = Request(0, (A,), ("ab", "", "q"), parts=(("ab",), ("",), (None, "q")))
     two = Request(1, (A,), ("a", "b", "q"), parts=(("a",), ("b",), (None, "q")))
     assert image_path(one) != image_path(two)
 
 
-def test_all_questions_on_the_same_pages_are_one_leader_and_its_followers():
+def test_all_questions_on_the_same_pages_are_one_leader_and_its_followers() -> None:
     pages = drafts(*(ask(index, (A, B, C), f"question {index}") for index in range(4)))
     assert shape(plant(pages)) == (0, [1, 2, 3], [])
 
 
-def test_who_shows_the_most_pages_leads_and_the_others_branch_off():
+def test_who_shows_the_most_pages_leads_and_the_others_branch_off() -> None:
     asked = [(A,), (A, B, C), (A, B), (A, B, D), (A, B, D), (A, D)]
     planted = plant(drafts(*(ask(index, images) for index, images in enumerate(asked))))
     assert shape(planted) == (1, [0, 2], [(3, [4], []), (5, [], [])])
 
 
-def test_a_branch_may_branch_again():
+def test_a_branch_may_branch_again() -> None:
     asked = [(A, B, C, D), (A, C, B), (A, C, D), (A, C)]
     planted = plant(drafts(*(ask(index, images) for index, images in enumerate(asked))))
     assert shape(planted) == (0, [], [(1, [3], [(2, [], [])])])
 
 
-def test_every_prompt_is_in_its_tree_once():
+def test_every_prompt_is_in_its_tree_once() -> None:
     rng = random.Random(1)
     for _ in range(200):
         asked = [ask(index, rng.sample((A, B, C, D), rng.randint(0, 4))) for index in range(9)]
@@ -95,7 +95,7 @@ def test_every_prompt_is_in_its_tree_once():
         assert found == sorted(request.index for request in group)
 
 
-def test_common_tokens_end_where_an_image_or_a_word_differs():
+def test_common_tokens_end_where_an_image_or_a_word_differs() -> None:
     def common(one, other):
         return common_tokens(*drafts(one, other))
 
@@ -106,7 +106,7 @@ def test_common_tokens_end_where_an_image_or_a_word_differs():
     assert common(ask(0, (A,), "ab"), ask(1, (A,), "ab")) == 1 + 100 + 2 + 1 - 1
 
 
-def test_the_plan_of_a_document_counts_its_pages_once():
+def test_the_plan_of_a_document_counts_its_pages_once() -> None:
     able = capabilities(kv_cache_tokens=100_000, max_model_len=10_000)
     asked = [ask(index, (A, B, C), f"{index}") for index in range(5)]
     plan = plan_group(plant(drafts(*asked)), 8, able)
@@ -118,7 +118,7 @@ def test_the_plan_of_a_document_counts_its_pages_once():
     assert plan.width == 5
 
 
-def test_the_plan_of_branches_counts_what_each_adds():
+def test_the_plan_of_branches_counts_what_each_adds() -> None:
     able = capabilities(kv_cache_tokens=100_000, max_model_len=10_000)
     asked = [ask(0, (A, B, C)), ask(1, (A, B)), ask(2, (A, D)), ask(3, (A, D))]
     plan = plan_group(plant(drafts(*asked)), 8, able)
@@ -128,7 +128,7 @@ def test_the_plan_of_branches_counts_what_each_adds():
     assert without.cached == 0
 
 
-def test_a_document_larger_than_the_cache_is_asked_a_few_at_a_time():
+def test_a_document_larger_than_the_cache_is_asked_a_few_at_a_time() -> None:
     able = capabilities(kv_cache_tokens=1000, max_model_len=10_000)
     asked = [ask(index, (A, B, C, D), f"{index}") for index in range(9)]
     plan = plan_group(plant(drafts(*asked)), 8, able)
@@ -138,7 +138,7 @@ def test_a_document_larger_than_the_cache_is_asked_a_few_at_a_time():
     assert small.width == (504 - 400) // 16
 
 
-def test_an_image_that_was_not_hashed_is_told_apart_by_its_path():
+def test_an_image_that_was_not_hashed_is_told_apart_by_its_path() -> None:
     one, other = ImageRef("", "/one.png", 4, 3), ImageRef("", "/other.png", 4, 3)
     assert len(group_by_image([ask(0, (one,)), ask(1, (other,)), ask(2, (one,))])) == 2
     assert distinct_images([ask(0, (one, other)), ask(1, (other, one))]) == [one, other]

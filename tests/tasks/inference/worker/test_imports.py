@@ -14,8 +14,8 @@ import pytest
 from pixtrack.tasks.inference.host.process import EngineProcess
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.protocol import EngineSpec
+from tests.doubles.asking import write_job
 from tests.doubles.endpoint import Endpoint
-from tests.tasks.inference.asking import write_job
 
 PARENTS_ALONE = re.compile(
     r"pixtrack\.(flows|configs\.loading|configs\.paths"

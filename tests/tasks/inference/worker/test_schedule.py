@@ -3,6 +3,8 @@
 import asyncio
 import random
 import threading
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,7 +15,7 @@ from pixtrack.tasks.inference.worker import schedule
 from pixtrack.tasks.inference.worker.images import working_bytes
 from pixtrack.tasks.inference.worker.schedule import run_schedule
 from pixtrack.tasks.records import ImageRef, Request
-from tests.tasks.inference.worker.schedule_doubles import (
+from tests.doubles.recording_engine import (
     PlainBuilder,
     RecordingEngine,
     capabilities,
@@ -43,7 +45,7 @@ def ask(engine, asked, on_answer=None, able=None, **options):
     return {answer.index: answer for answer in answers}, stats
 
 
-def test_every_request_is_answered_exactly_once(tmp_path):
+def test_every_request_is_answered_exactly_once(tmp_path: Path) -> None:
     asked = requests(images(tmp_path, 7), 5)
     random.Random(0).shuffle(asked)
     engine = RecordingEngine()
@@ -55,7 +57,7 @@ def test_every_request_is_answered_exactly_once(tmp_path):
     assert sorted(r for e, r in engine.events if e == "done") == sorted(map(str, range(35)))
 
 
-def test_followers_wait_for_their_leaders_first_token(tmp_path):
+def test_followers_wait_for_their_leaders_first_token(tmp_path: Path) -> None:
     engine = RecordingEngine()
     ask(engine, requests(images(tmp_path, 3), 4))
     for leader in (0, 4, 8):
@@ -63,41 +65,41 @@ def test_followers_wait_for_their_leaders_first_token(tmp_path):
             assert engine.moment("first token", leader) < engine.moment("submitted", follower)
 
 
-def test_followers_do_not_wait_for_their_leaders_last_token(tmp_path):
+def test_followers_do_not_wait_for_their_leaders_last_token(tmp_path: Path) -> None:
     engine = RecordingEngine(decode_seconds=0.05)
     ask(engine, requests(images(tmp_path, 1), 3))
     assert engine.moment("submitted", 2) < engine.moment("done", 0)
 
 
-def test_an_engine_that_does_not_stream_still_gets_its_followers(tmp_path):
+def test_an_engine_that_does_not_stream_still_gets_its_followers(tmp_path: Path) -> None:
     engine = RecordingEngine(streams=False)
     answers, _ = ask(engine, requests(images(tmp_path, 2), 3))
     assert len(answers) == 6
     assert engine.moment("done", 0) < engine.moment("submitted", 1)
 
 
-def test_an_images_pixels_are_read_and_sent_once(tmp_path):
+def test_an_images_pixels_are_read_and_sent_once(tmp_path: Path) -> None:
     engine = RecordingEngine()
     _, stats = ask(engine, requests(images(tmp_path, 4), 5))
     assert engine.sent_images == {f"hash{i}": 1 for i in range(4)}
     assert (stats.images_read, stats.images_resent) == (4, 0)
 
 
-def test_an_image_that_the_engine_dropped_is_sent_again(tmp_path):
+def test_an_image_that_the_engine_dropped_is_sent_again(tmp_path: Path) -> None:
     engine = RecordingEngine(caches_images=False)
     answers, stats = ask(engine, requests(images(tmp_path, 1), 3))
     assert all(not answer.failed for answer in answers.values())
     assert stats.images_resent == 2
 
 
-def test_the_same_image_in_scattered_rows_is_one_group(tmp_path):
+def test_the_same_image_in_scattered_rows_is_one_group(tmp_path: Path) -> None:
     a, b = images(tmp_path, 2)
     asked = [Request(i, ((a, b)[i % 2],), (f"q{i}",)) for i in range(10)]
     _, stats = ask(RecordingEngine(), asked)
     assert stats.image_groups == 2
 
 
-def test_groups_in_flight_hold_no_more_than_the_kv_cache(tmp_path):
+def test_groups_in_flight_hold_no_more_than_the_kv_cache(tmp_path: Path) -> None:
     # A group of four: 100 shared tokens in 96 whole blocks, and four times 32 for its own.
     able = capabilities(kv_cache_tokens=1000)
     engine = RecordingEngine(decode_seconds=LONG)
@@ -105,7 +107,7 @@ def test_groups_in_flight_hold_no_more_than_the_kv_cache(tmp_path):
     assert engine.peak_groups == stats.peak_groups == 900 // (96 + 4 * 32)
 
 
-def test_groups_in_flight_leave_the_image_embeddings_room(tmp_path):
+def test_groups_in_flight_leave_the_image_embeddings_room(tmp_path: Path) -> None:
     # 100 image tokens a group; a cache of 1,400 may be filled one and a half times.
     able = capabilities(kv_cache_tokens=100_000, details={"encoder_cache_tokens": 1400})
     engine = RecordingEngine(decode_seconds=LONG)
@@ -113,14 +115,14 @@ def test_groups_in_flight_leave_the_image_embeddings_room(tmp_path):
     assert engine.peak_groups == 21
 
 
-def test_a_small_cache_of_image_embeddings_does_not_starve_the_engine(tmp_path):
+def test_a_small_cache_of_image_embeddings_does_not_starve_the_engine(tmp_path: Path) -> None:
     able = capabilities(kv_cache_tokens=100_000, details={"encoder_cache_tokens": 200})
     engine = RecordingEngine(decode_seconds=LONG)
     ask(engine, requests(images(tmp_path, 60), 2), able=able)
     assert engine.peak_groups == 16
 
 
-def test_a_group_larger_than_the_kv_cache_is_asked_a_few_at_a_time(tmp_path):
+def test_a_group_larger_than_the_kv_cache_is_asked_a_few_at_a_time(tmp_path: Path) -> None:
     able = capabilities(kv_cache_tokens=400)
     engine = RecordingEngine(decode_seconds=LONG)
     answers, _ = ask(engine, requests(images(tmp_path, 1), 40), able=able)
@@ -129,7 +131,7 @@ def test_a_group_larger_than_the_kv_cache_is_asked_a_few_at_a_time(tmp_path):
     assert engine.peak_requests == (360 - 96) // 32
 
 
-def test_without_prefix_caching_nobody_waits(tmp_path):
+def test_without_prefix_caching_nobody_waits(tmp_path: Path) -> None:
     engine = RecordingEngine(prefill_seconds=0.05)
     able = capabilities(prefix_caching=False)
     answers, stats = ask(engine, requests(images(tmp_path, 1), 4), able=able)
@@ -138,14 +140,14 @@ def test_without_prefix_caching_nobody_waits(tmp_path):
     assert stats.ideal_cached_tokens == 0
 
 
-def test_no_more_requests_are_in_flight_than_the_engine_takes(tmp_path):
+def test_no_more_requests_are_in_flight_than_the_engine_takes(tmp_path: Path) -> None:
     engine = RecordingEngine(decode_seconds=0.05)
     able = capabilities(kv_cache_tokens=None, max_concurrency=3)
     ask(engine, requests(images(tmp_path, 10), 4), able=able)
     assert engine.peak_requests == 3
 
 
-def test_the_last_groups_go_biggest_first(tmp_path):
+def test_the_last_groups_go_biggest_first(tmp_path: Path) -> None:
     refs = images(tmp_path, 6)
     sizes = (1, 5, 2, 6, 3, 4)
     asked = [
@@ -156,7 +158,9 @@ def test_the_last_groups_go_biggest_first(tmp_path):
     assert [len(group) for group in groups] == [6, 5, 4, 3, 2, 1]
 
 
-def test_early_groups_keep_the_order_of_the_dataset(tmp_path, monkeypatch):
+def test_early_groups_keep_the_order_of_the_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pixtrack.tasks.runs.image_groups.TAIL_GROUPS", 2)
     refs = images(tmp_path, 4)
     asked = [
@@ -168,7 +172,7 @@ def test_early_groups_keep_the_order_of_the_dataset(tmp_path, monkeypatch):
     assert [len(group) for group in schedule.group_by_image(asked)] == [1, 3, 2, 1]
 
 
-def test_a_prompt_that_does_not_fit_is_refused_with_its_token_count(tmp_path):
+def test_a_prompt_that_does_not_fit_is_refused_with_its_token_count(tmp_path: Path) -> None:
     asked = requests(images(tmp_path, 1), 3, texts=["q", "x" * 1000, "q"])
     engine = RecordingEngine()
     answers, stats = ask(engine, asked)
@@ -180,7 +184,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_its_token_count(tmp_path):
     assert stats.refused == 1
 
 
-def test_a_refused_leader_is_followed_by_another(tmp_path):
+def test_a_refused_leader_is_followed_by_another(tmp_path: Path) -> None:
     asked = requests(images(tmp_path, 1), 3)
     engine = RecordingEngine(fail={"0": RequestRefused("no")})
     answers, _ = ask(engine, asked)
@@ -189,7 +193,7 @@ def test_a_refused_leader_is_followed_by_another(tmp_path):
     assert engine.sent_images == {"hash0": 1}
 
 
-def test_a_failed_request_is_an_answer_of_its_own_and_stops_nobody(tmp_path):
+def test_a_failed_request_is_an_answer_of_its_own_and_stops_nobody(tmp_path: Path) -> None:
     asked = requests(images(tmp_path, 2), 3)
     engine = RecordingEngine(fail={"1": ValueError("odd"), "3": TimeoutError("slow")})
     answers, stats = ask(engine, asked)
@@ -200,7 +204,7 @@ def test_a_failed_request_is_an_answer_of_its_own_and_stops_nobody(tmp_path):
     assert stats.failed == 2
 
 
-def test_a_damaged_image_refuses_its_own_questions_only(tmp_path):
+def test_a_damaged_image_refuses_its_own_questions_only(tmp_path: Path) -> None:
     good, bad = images(tmp_path, 2)
     (tmp_path / "1.png").write_bytes(b"not an image")
     answers, _ = ask(RecordingEngine(), requests([good, bad], 2))
@@ -208,7 +212,7 @@ def test_a_damaged_image_refuses_its_own_questions_only(tmp_path):
     assert "1.png" in answers[2].error
 
 
-def test_an_image_of_another_size_than_prepared_is_refused(tmp_path):
+def test_an_image_of_another_size_than_prepared_is_refused(tmp_path: Path) -> None:
     (ref,) = images(tmp_path, 1)
     wrong = ImageRef(ref.sha256, ref.path, 41, 30)
     answers, _ = ask(RecordingEngine(), requests([wrong], 1))
@@ -216,14 +220,14 @@ def test_an_image_of_another_size_than_prepared_is_refused(tmp_path):
     assert "40×30" in answers[0].error and "41×30" in answers[0].error
 
 
-def test_an_answer_cut_off_at_max_tokens_is_counted(tmp_path):
+def test_an_answer_cut_off_at_max_tokens_is_counted(tmp_path: Path) -> None:
     answers, stats = ask(RecordingEngine(), requests(images(tmp_path, 2), 5))
     assert answers[7].finish_reason == "length"
     assert stats.truncated == 1
 
 
 @pytest.mark.parametrize("error", [EngineDied("gone"), UserError("mend this")])
-def test_an_engine_that_is_gone_ends_the_schedule_at_once(tmp_path, error):
+def test_an_engine_that_is_gone_ends_the_schedule_at_once(tmp_path: Path, error) -> None:
     engine = RecordingEngine(decode_seconds=5, fail={"5": error})
     with pytest.raises(type(error), match=str(error)):
         ask(engine, requests(images(tmp_path, 4), 4))
@@ -231,8 +235,8 @@ def test_an_engine_that_is_gone_ends_the_schedule_at_once(tmp_path, error):
     assert engine.cancelled > 0
 
 
-def test_an_error_of_the_journal_ends_the_schedule(tmp_path):
-    def full(answer):
+def test_an_error_of_the_journal_ends_the_schedule(tmp_path: Path) -> None:
+    def full(answer) -> NoReturn:
         raise OSError("disk full")
 
     engine = RecordingEngine()
@@ -241,7 +245,7 @@ def test_an_error_of_the_journal_ends_the_schedule(tmp_path):
     assert engine.in_flight == 0
 
 
-def test_cancellation_leaves_nothing_in_flight_and_loses_no_answer(tmp_path):
+def test_cancellation_leaves_nothing_in_flight_and_loses_no_answer(tmp_path: Path) -> None:
     engine = RecordingEngine(decode_seconds=0.02)
     answers = []
 
@@ -269,7 +273,9 @@ def test_cancellation_leaves_nothing_in_flight_and_loses_no_answer(tmp_path):
     assert {str(answer.index) for answer in answers} >= done - {engine.events[-1][1]}
 
 
-def test_images_waiting_for_the_engine_are_bounded_in_memory(tmp_path, monkeypatch):
+def test_images_waiting_for_the_engine_are_bounded_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refs = images(tmp_path, 12, size=(100, 100))
     monkeypatch.setattr(schedule, "MEMORY_AHEAD_BYTES", 2 * 100 * 100 * 15)
     held = []
@@ -288,13 +294,13 @@ def test_images_waiting_for_the_engine_are_bounded_in_memory(tmp_path, monkeypat
     assert sum(held) == 12
 
 
-def test_the_ideal_cached_share_is_the_followers_common_prefix(tmp_path):
+def test_the_ideal_cached_share_is_the_followers_common_prefix(tmp_path: Path) -> None:
     # [1] and 100 image tokens and "question " are common: 110 tokens, in blocks of 16: 96.
     _, stats = ask(RecordingEngine(), requests(images(tmp_path, 2), 3))
     assert stats.ideal_cached_tokens == 2 * 2 * 96
 
 
-def test_the_time_in_the_event_loop_is_charged_to_leaders_and_followers(tmp_path):
+def test_the_time_in_the_event_loop_is_charged_to_leaders_and_followers(tmp_path: Path) -> None:
     _, stats = ask(RecordingEngine(), requests(images(tmp_path, 3), 4))
     assert (stats.leaders, stats.followers) == (3, 9)
     assert 0 < stats.leader_loop_seconds + stats.follower_loop_seconds <= stats.loop_seconds
@@ -303,7 +309,7 @@ def test_the_time_in_the_event_loop_is_charged_to_leaders_and_followers(tmp_path
     assert charged == pytest.approx(1000 * stats.loop_seconds)
 
 
-def test_a_request_without_an_image_is_its_own_group():
+def test_a_request_without_an_image_is_its_own_group() -> None:
     asked = [Request(0, (), ("hello",)), Request(1, (), ("world",))]
 
     class TextBuilder(PlainBuilder):
@@ -323,7 +329,7 @@ def test_a_request_without_an_image_is_its_own_group():
     assert not any(answer.failed for answer in answers)
 
 
-def test_a_documents_pages_are_read_sent_and_computed_once(tmp_path):
+def test_a_documents_pages_are_read_sent_and_computed_once(tmp_path: Path) -> None:
     pages = tuple(images(tmp_path, 40))
     asked = [Request(index, pages, (f"question {index}",)) for index in range(6)]
     able = capabilities(kv_cache_tokens=100_000, max_model_len=10_000)
@@ -339,7 +345,7 @@ def test_a_documents_pages_are_read_sent_and_computed_once(tmp_path):
     )
 
 
-def test_a_branch_waits_for_what_it_shares_and_is_waited_for_by_its_own(tmp_path):
+def test_a_branch_waits_for_what_it_shares_and_is_waited_for_by_its_own(tmp_path: Path) -> None:
     a, b, c = images(tmp_path, 3)
     shows = [(a,), (a, b), (a, b), (a, c), (a, c), (a, c)]
     asked = [Request(index, pages, ("q",)) for index, pages in enumerate(shows)]
@@ -352,7 +358,7 @@ def test_a_branch_waits_for_what_it_shares_and_is_waited_for_by_its_own(tmp_path
     assert (stats.image_groups, stats.images_read) == (1, 3)
 
 
-def test_a_refused_leader_of_a_document_is_followed_by_another(tmp_path):
+def test_a_refused_leader_of_a_document_is_followed_by_another(tmp_path: Path) -> None:
     a, b, c = images(tmp_path, 3)
     shows = [(a, b, c), (a, b), (a, b)]
     asked = [Request(index, pages, ("q",)) for index, pages in enumerate(shows)]
@@ -362,7 +368,7 @@ def test_a_refused_leader_of_a_document_is_followed_by_another(tmp_path):
     assert engine.moment("first token", 1) < engine.moment("submitted", 2)
 
 
-def test_a_damaged_page_refuses_the_questions_that_show_it(tmp_path):
+def test_a_damaged_page_refuses_the_questions_that_show_it(tmp_path: Path) -> None:
     a, b, c = images(tmp_path, 3)
     (tmp_path / "2.png").write_bytes(b"not an image")
     asked = [Request(0, (a, b, c), ("q",)), Request(1, (a, b), ("q",))]
@@ -371,7 +377,7 @@ def test_a_damaged_page_refuses_the_questions_that_show_it(tmp_path):
     assert "2.png" in answers[0].error
 
 
-def test_of_a_document_that_does_not_fit_the_datasets_rule_leaves_pages_out(tmp_path):
+def test_of_a_document_that_does_not_fit_the_datasets_rule_leaves_pages_out(tmp_path: Path) -> None:
     pages = tuple(images(tmp_path, 12))
     asked = [
         Request(0, pages, ("q",), pages="first", left_out=3),
@@ -386,7 +392,7 @@ def test_of_a_document_that_does_not_fit_the_datasets_rule_leaves_pages_out(tmp_
     assert "1,203 tokens (1,200 of them for the 12 images)" in answers[2].error
 
 
-def test_pages_ahead_are_worked_on_one_at_a_time(tmp_path):
+def test_pages_ahead_are_worked_on_one_at_a_time(tmp_path: Path) -> None:
     pages = images(tmp_path, 10, size=(100, 200))
     one = 100 * 200
     assert working_bytes(pages[:1]) == one * 15
@@ -396,6 +402,6 @@ def test_pages_ahead_are_worked_on_one_at_a_time(tmp_path):
     assert working_bytes([]) == 0
 
 
-def test_nothing_asked_is_nothing_done():
+def test_nothing_asked_is_nothing_done() -> None:
     answers, stats = ask(RecordingEngine(), [])
     assert answers == {} and stats.asked == 0 and stats.cached_share == 0.0

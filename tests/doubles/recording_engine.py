@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from PIL import Image
 
@@ -51,7 +52,7 @@ class PlainBuilder:
 
     image_tokens = 100
 
-    def target_size(self, width, height):
+    def target_size(self, width, height) -> None:
         return None
 
     def draft(self, request):
@@ -92,10 +93,10 @@ class RecordingEngine:
     sent_images: Counter = field(default_factory=Counter)
     cancelled: int = 0
 
-    async def start(self):
+    async def start(self) -> NoReturn:
         raise AssertionError
 
-    async def close(self):
+    async def close(self) -> NoReturn:
         raise AssertionError
 
     def prepare_image(self, image):

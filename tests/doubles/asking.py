@@ -78,6 +78,14 @@ def until(events: Iterator[Event], *kinds: str) -> list[Event]:
     raise AssertionError(f"none of {kinds} came: {seen}")
 
 
+def run_jobs(process: EngineProcess, *jobs: Job) -> list[Event]:
+    """Every event of a child that is given these jobs and no more."""
+    for job in jobs:
+        process.submit(job)
+    process.no_more_jobs()
+    return list(process.events())
+
+
 class RunningEngine:
     """One engine for several tests: each `ask` is a job of its own."""
 

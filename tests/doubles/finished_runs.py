@@ -10,7 +10,7 @@ import pandas as pd
 
 from pixtrack.tasks.runs.directory import Interval, RunDirectory
 from pixtrack.tasks.tracking.content import RunContent
-from tests.tasks.comparison.factory import DatasetFactory
+from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def finished_run(dataset: DatasetFactory, model: str = "alpha", **options: Any) -> RunDirectory:

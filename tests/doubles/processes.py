@@ -18,7 +18,7 @@ import psutil
 
 from pixtrack.tasks.inference.host.environment import child_environment
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def wait_until(
@@ -91,3 +91,22 @@ def vllm_program(module: str, *arguments: object, scratch: Path) -> Any:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def run_code(code: str, path: list[Path], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python code to its end, with these folders first on its module path."""
+    env = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(map(str, path))}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
+    )
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that leads a group, and the whole group if it does not end by itself."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(5)  # Prefect's worker now and then does not end by itself
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
