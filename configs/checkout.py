@@ -6,8 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-import pixtrack
 from pixtrack.configs.paths import CHECKOUT
+from pixtrack.configs.version import version
 
 _SET_BY_GIT_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 """They name the repository that a hook runs for, which need not be the checkout."""
@@ -35,7 +35,7 @@ def version_line() -> str:
     """The version, and of a checkout its commit: what was installed may be older than it."""
     commit = git_commit()
     short = commit[:12] + "+changes" * commit.endswith("+changes")
-    return f"pixtrack {pixtrack.__version__}" + (f" (checkout at {short})" if commit else "")
+    return f"pixtrack {version()}" + (f" (checkout at {short})" if commit else "")
 
 
 def _git(folder: Path, *arguments: str) -> str:

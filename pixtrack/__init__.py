@@ -51,7 +51,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """What is offered is imported when it is first asked for."""
     if name == "__version__":
-        value: Any = _version()
+        from pixtrack.configs.version import version
+
+        value: Any = version()
     elif name in __all__:
         from importlib import import_module
 
@@ -65,12 +67,3 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """What is offered, imported or not."""
     return sorted({*globals(), *__all__})
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("pixtrack")
-    except PackageNotFoundError:  # a copy of the files that nobody has installed
-        return "0+unknown"

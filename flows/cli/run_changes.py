@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixtrack.flows.cli.runs import JSON_HELP, RUN_HELP
+from pixtrack.flows.cli.run_options import JSON_HELP, RUN_HELP
 from pixtrack.flows.plain_text import json_text, say
 
 if TYPE_CHECKING:

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pixtrack.flows.cli.run_options import JSON_HELP, RUN_HELP
 from pixtrack.flows.plain_text import json_text, say
 
 if TYPE_CHECKING:
     from pixtrack.tasks.comparison.resolve import StoredRun
-
-RUN_HELP = "A run's name, MLflow id, fingerprint (6+ characters), model@dataset, latest, or a path."
-JSON_HELP = "Print JSON and nothing else."
 
 
 def register(app: typer.Typer) -> None:

@@ -8,8 +8,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pixtrack.configs.paths import Home
-from pixtrack.configs.schema import DatasetConfig
-from pixtrack.tasks.datasets.sources import source_kind
 
 FORMAT = 1
 """Raised when the same source and configuration are prepared into different samples."""
@@ -38,16 +36,6 @@ class Manifest(BaseModel):
     prepared_at: str
     """UTC, ISO 8601."""
     seconds: float
-
-
-def settings(config: DatasetConfig) -> dict[str, Any]:
-    """The part of a dataset's configuration that decides its samples."""
-    return {
-        "format": FORMAT,
-        "version": config.version,
-        "row_format": config.row_format,
-        "source": source_kind(config).settings(config),
-    }
 
 
 def folder(home: Home, name: str) -> Path:

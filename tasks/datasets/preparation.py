@@ -27,9 +27,10 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.datasets.checks import row_problem
 from pixtrack.tasks.datasets.image_store import ImageStore, StoredImage
-from pixtrack.tasks.datasets.manifest import Manifest, folder, read_manifest, settings
+from pixtrack.tasks.datasets.manifest import Manifest, folder, read_manifest
 from pixtrack.tasks.datasets.preparation_journal import Progress
 from pixtrack.tasks.datasets.rows import BytesCallback, RawImage, RawRow, Source
+from pixtrack.tasks.datasets.sample_settings import sample_settings
 from pixtrack.tasks.datasets.samples_file import (
     gold_digest,
     question_digest,
@@ -59,7 +60,7 @@ def load_prepared(config: DatasetConfig, home: Home) -> PreparedDataset | None:
     """
     directory = folder(home, config.name)
     manifest = read_manifest(directory)
-    if manifest is None or manifest.settings != settings(config):
+    if manifest is None or manifest.settings != sample_settings(config):
         return None
     if manifest.source.get("stamp") != source_kind(config).stamp(config, manifest.source):
         return None
@@ -144,7 +145,7 @@ def _prepare(
     try:
         work = Progress(
             directory / ".work",
-            {"settings": settings(config), "source": source.identity, "rows": 2},
+            {"settings": sample_settings(config), "source": source.identity, "rows": 2},
         )
         with work:
             if not _stored(home.images, work.sizes):
@@ -254,7 +255,7 @@ def _finish(
         failed=len(failed),
         images=len({image.sha256 for sample in samples for image in sample.images}),
         image_bytes=sum(work.sizes.values()),
-        settings=settings(config),
+        settings=sample_settings(config),
         source=source.identity,
         notes={key: count for key, count in notes.items() if count},
         prepared_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pixtrack
 from pixtrack.configs.checkout import git_commit
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
@@ -26,6 +25,7 @@ from pixtrack.configs.schema import (
     PromptConfig,
     Sampling,
 )
+from pixtrack.configs.version import version
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.records import Answer, PreparedDataset, Request, Sample, request_to_json
 from pixtrack.tasks.runs.directory import (
@@ -302,7 +302,7 @@ def host_facts() -> dict[str, Any]:
         "hostname": platform.node(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "pixtrack": pixtrack.__version__,
+        "pixtrack": version(),
         "cpus": os.cpu_count() or 0,
         "command": " ".join(Path(part).name if i == 0 else part for i, part in enumerate(sys.argv)),
     }
