@@ -7,9 +7,9 @@ import logging
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from pixtrack.configs.complaints import complaint
 from pixtrack.configs.errors import UserError, unknown_name
 from pixtrack.configs.paths import PACKAGE_ROOT, config_folders, own_configs
 from pixtrack.configs.schema import (
@@ -58,53 +58,7 @@ def read_yaml(path: Path, model: type[M], **defaults: Any) -> M:
     try:
         return model.model_validate({**defaults, **data})
     except ValidationError as error:
-        # A misspelt key before the missing key that it was meant to be.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        keys = [part for part in first["loc"] if not _is_tag(part, data)]
-        line = _line_of(node, keys)
-        key = ".".join(str(part) for part in keys)
-        message = _plain(first, model, keys)
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise UserError(f"{path}:{line}: {key}: {message}{more}") from None
-
-
-def _is_tag(part: Any, data: Any) -> bool:
-    """Whether a location part is pydantic's name of a union member, not a key of the file."""
-    return (
-        isinstance(part, str)
-        and part in {"hub", "annotations", "sample", "local", "generated", "endpoint"}
-        and not (isinstance(data, dict) and part in data)
-    )
-
-
-def _plain(error: Any, model: type[BaseModel], keys: list[Any]) -> str:
-    if error["type"] == "extra_forbidden":
-        if len(keys) == 1:
-            known = sorted(model.model_fields)
-            return str(unknown_name("key", str(keys[0]), known))
-        return f"unknown key {keys[-1]!r}"
-    if error["type"] == "missing":
-        return "this key is required"
-    return str(error["msg"])
-
-
-def _line_of(node: Any, keys: list[Any]) -> int:
-    """The 1-based line of the key path, or of the deepest part of it that the file has."""
-    line = 1
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            for key_node, value_node in node.value:
-                if key_node.value == str(key):
-                    line, node = key_node.start_mark.line + 1, value_node
-                    break
-            else:
-                return line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line
+        raise complaint(path, model, error, node, data) from None
 
 
 def names(model: type[BaseModel]) -> list[str]:

@@ -50,7 +50,7 @@ class HubModel(ModelFilesConfig):
     """Model files on the Hugging Face hub (or a mirror, HF_ENDPOINT)."""
 
     kind: Literal["hub"] = "hub"
-    repo: str
+    repo: str = Field(description="repository on the hub: ORG/NAME")
     revision: str = Field(description="commit hash; a branch name is resolved and warned about")
     modelscope: str = Field("", description="the same files on ModelScope, as an alternative")
     gated: bool = False
@@ -60,7 +60,7 @@ class LocalModel(ModelFilesConfig):
     """A directory that already holds the files; a relative path starts at the configs folder."""
 
     kind: Literal["local"] = "local"
-    path: str
+    path: str = Field(description="the directory that holds the model's files")
 
 
 class GeneratedModel(ModelFilesConfig):
@@ -104,13 +104,13 @@ class Dimensions(Config):
     Once they are, the model's own config.json or params.json is read instead.
     """
 
-    layers: int = Field(gt=0)
-    hidden: int = Field(gt=0)
+    layers: int = Field(gt=0, description="of the language model")
+    hidden: int = Field(gt=0, description="width of the language model")
     intermediate: int = Field(gt=0, description="inner width of the feed-forward layers")
     heads: int = Field(gt=0, description="attention heads (queries)")
-    kv_heads: int = Field(gt=0)
-    head_dim: int = Field(gt=0)
-    vocabulary: int = Field(gt=0)
+    kv_heads: int = Field(gt=0, description="attention heads (keys and values)")
+    head_dim: int = Field(gt=0, description="size of a head")
+    vocabulary: int = Field(gt=0, description="entries of the token embedding")
     vision_layers: int = Field(0, ge=0)
     vision_hidden: int = Field(0, ge=0)
     vision_intermediate: int = Field(0, ge=0)
@@ -125,7 +125,7 @@ class Recipe(Config):
 
     cards: str = Field(description="part of the card's name: MR-V100")
     count: int = Field(ge=1, description="cards that it needs")
-    engine: dict[str, Any]
+    engine: dict[str, Any] = Field(description="options of vLLM's: {tensor_parallel_size: 4}")
     source: str = Field(description="who published it, and where")
 
 
@@ -152,14 +152,20 @@ class ModelConfig(Config):
 
     name: str
     title: str = Field(description="as people write it: Pixtral-12B-2409")
-    source: ModelSource
-    format: Literal["mistral", "hf", "endpoint"]
+    source: ModelSource = Field(
+        description="where the files are: {kind: hub, repo: ORG/NAME, revision: COMMIT}, {kind: local, "
+        "path: DIRECTORY}, or {kind: endpoint}"
+    )
+    format: Literal["mistral", "hf", "endpoint"] = Field(
+        description="mistral (params.json, consolidated*.safetensors), hf (config.json, "
+        "*.safetensors), or endpoint"
+    )
     family: str = Field(description="architecture: pixtral, llava, qwen2_5_vl, llava_onevision, …")
-    parameters_billions: float = Field(ge=0)
+    parameters_billions: float = Field(ge=0, description="all parameters; 0: unknown")
     size_gb: float = Field(0, ge=0, description="weights on disk, GB (10^9 bytes)")
     context_tokens: int = Field(0, ge=0)
     max_images: int = Field(1, ge=1, description="images in one prompt")
-    licence: str
+    licence: str = Field(description="as its publisher names it: Apache-2.0")
     weights: Literal["trained", "random"] = "trained"
     memory: str = Field("", description="GPU memory in words, as the publisher gives it")
     engine: dict[str, Any] = Field(
@@ -227,8 +233,8 @@ class HubDataset(Config):
     """Parquet files on the Hugging Face hub, pinned to a revision."""
 
     kind: Literal["hub"] = "hub"
-    repo: str
-    revision: str
+    repo: str = Field(description="dataset repository on the hub: ORG/NAME")
+    revision: str = Field(description="commit hash")
     files: tuple[str, ...] = Field(description="glob patterns of the split's parquet files")
     columns: dict[str, str] = Field(
         description="our field (question, answers, image, question_id, …) to the source's column"
@@ -289,9 +295,12 @@ class DatasetConfig(Config):
 
     name: str
     aliases: tuple[str, ...] = ()
-    title: str
+    title: str = Field(description="as people write it: DocVQA validation")
     version: int = Field(1, ge=1, description="raised when preparation changes what is asked")
-    source: DatasetSource
+    source: DatasetSource = Field(
+        description="where the rows are: {kind: annotations, qa_file: …, img_folder: …}, or {kind: "
+        "hub, …}"
+    )
     row_format: str = Field(
         "plain",
         description="how questions and answers are laid out: a name in tasks.datasets.formats",
@@ -310,7 +319,7 @@ class DatasetConfig(Config):
         "or whose prompt is longer than max_model_len: it is refused, its first images are shown, "
         "or images at even distances",
     )
-    metrics: tuple[str, ...] = Field(min_length=1)
+    metrics: tuple[str, ...] = Field(min_length=1, description="names of metrics: [anls]")
     headline: str = Field(description="the metric that stands for the dataset")
     evaluators: dict[str, str] = Field(
         default_factory=dict,
@@ -318,7 +327,7 @@ class DatasetConfig(Config):
     )
     prompt: str = Field(description="default prompt: a name in configs/prompts")
     prompt_reason: str = Field("", description="why this prompt is the default")
-    licence: str
+    licence: str = Field(description="the data's licence, as its publisher names it")
     questions: int = Field(0, ge=0, description="expected number; 0: unknown")
     images: int = Field(0, ge=0)
     max_failed_fraction: float = Field(0.01, ge=0, le=1)
@@ -344,7 +353,7 @@ class DatasetGroup(Config):
     """Datasets that are asked together under one name: configs/groups/NAME.yaml."""
 
     name: str
-    title: str
+    title: str = Field(description="as people write it")
     datasets: tuple[str, ...] = Field(min_length=1, description="names in configs/datasets")
     notes: str = ""
 
@@ -372,7 +381,7 @@ class PromptConfig(Config):
     """A prompt: configs/prompts/NAME.yaml; the image always comes first."""
 
     name: str
-    title: str
+    title: str = Field(description="as people write it")
     source: str = Field("", description="where this prompt is published")
     version: int = Field(1, ge=1)
     system: str = ""
@@ -391,7 +400,7 @@ class PromptConfig(Config):
     context_template: str = Field(
         "{context}\n", description="what {context} becomes where there is one"
     )
-    max_new_tokens: int = Field(ge=1)
+    max_new_tokens: int = Field(ge=1, description="output limit, in tokens")
     postprocess: tuple[str, ...] = Field(
         (),
         description="steps from raw output to prediction: names in pixtrack.tasks.scoring.postprocess",
@@ -416,9 +425,11 @@ class StudyConfig(Config):
     """A study: models × datasets × prompts (experiments/NAME.yaml)."""
 
     name: str
-    title: str
+    title: str = Field(description="as people write it")
     question: str = Field("", description="what the study is to answer")
-    models: tuple[str, ...] = Field(min_length=1)
+    models: tuple[str, ...] = Field(
+        min_length=1, description="names in configs/models, ORG/NAME of the hub, or directories"
+    )
     datasets: tuple[str, ...] = Field(min_length=1, description="datasets, or groups of them")
     prompts: tuple[str, ...] = Field(
         ("default",), min_length=1, description="`default`: each dataset's own"

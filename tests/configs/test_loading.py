@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import (
@@ -15,7 +16,13 @@ from pixtrack.configs.loading import (
     names,
     read_yaml,
 )
-from pixtrack.configs.schema import DatasetConfig, DatasetGroup, ModelConfig, PromptConfig
+from pixtrack.configs.schema import (
+    DatasetConfig,
+    DatasetGroup,
+    ModelConfig,
+    PromptConfig,
+    StudyConfig,
+)
 
 MODEL = """\
 title: Tiny
@@ -97,7 +104,42 @@ def test_a_wrong_value_names_its_line(tmp_path: Path) -> None:
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, MODEL.replace("licence: Apache-2.0\n", ""))
-    with pytest.raises(UserError, match=r"licence: this key is required"):
+    with pytest.raises(
+        UserError,
+        match=r"required and missing: licence \(as its publisher names it: Apache-2\.0\)$",
+    ):
+        read_yaml(path, ModelConfig, name="tiny")
+
+
+@pytest.mark.parametrize("model", [ModelConfig, DatasetConfig, PromptConfig, StudyConfig])
+def test_every_missing_key_is_named_with_its_meaning(
+    tmp_path: Path, model: type[BaseModel]
+) -> None:
+    path = write(tmp_path, "notes: nothing\n" if model is not StudyConfig else "question: why\n")
+    with pytest.raises(UserError, match="these keys are required and missing: ") as caught:
+        read_yaml(path, model, name="tiny")
+    required = {
+        name: field.description
+        for name, field in model.model_fields.items()
+        if field.is_required() and name != "name"
+    }
+    assert len(required) > 2
+    for name, meaning in required.items():
+        assert f"{name} ({meaning})" in str(caught.value), name
+
+
+def test_a_missing_key_of_a_part_is_named_by_its_path(tmp_path: Path) -> None:
+    path = write(tmp_path, MODEL.replace("  path: somewhere\n", ""))
+    with pytest.raises(UserError, match=r":\d+: .*missing: source\.path \(the directory"):
+        read_yaml(path, ModelConfig, name="tiny")
+    path = write(tmp_path, MODEL.replace("  kind: local\n", ""))
+    with pytest.raises(UserError, match=r"source: kind is missing: use one of hub, local"):
+        read_yaml(path, ModelConfig, name="tiny")
+    path = write(tmp_path, MODEL + "recipes:\n- cards: MR\n  count: 1\n")
+    with pytest.raises(
+        UserError,
+        match=r"missing: recipes\.0\.engine \(options of .*\); recipes\.0\.source \(who published it",
+    ):
         read_yaml(path, ModelConfig, name="tiny")
 
 
