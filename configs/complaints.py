@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file, in one line that names the file, the line and the key."""
+"""What is wrong with a configuration file, in one line that names file, line and key."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ def _plain(error: Any, model: type[BaseModel], keys: list[Any]) -> str:
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
         context = error["ctx"]
         key = context["discriminator"].strip("'")
-        known = ", ".join(str(one.model_fields[key].default) for one in _models_at(model, keys))
+        kinds = ", ".join(str(one.model_fields[key].default) for one in _models_at(model, keys))
         found = f"{context['tag']!r} is none" if "tag" in context else "is missing"
-        return f"{key} {found}: use one of {known}"
+        return f"{key} {found}: use one of {kinds}"
     return str(error["msg"])
 
 

@@ -12,12 +12,12 @@ from pixtrack.configs.errors import UserError, unknown_name
 from pixtrack.configs.loading import (
     dataset_names,
     load_dataset,
-    load_model,
     load_prompt,
     load_study,
     study_file,
 )
 from pixtrack.configs.schema import ModelConfig, StudyConfig
+from pixtrack.tasks.environment import find_model
 from pixtrack.tasks.runs.opening import Cell
 from pixtrack.tasks.scoring.metrics import functions_of
 from pixtrack.tasks.scoring.postprocess import apply
@@ -57,11 +57,11 @@ def resolve_model(
     `given` are engine options of the command: they override the model's own.
     """
     if name:
-        return with_options(load_model(name), given), ""
+        return with_options(find_model(name), given), ""
     from pixtrack.tasks.environment import choose_model
 
     chosen, reason = choose_model()
-    return with_options(load_model(chosen), given), reason
+    return with_options(find_model(chosen), given), reason
 
 
 def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelConfig:
@@ -120,7 +120,7 @@ def cells_of(config: StudyConfig) -> list[Cell]:
     group) is there once.
     """
     cells = [
-        resolve_cell(dataset, load_model(model), prompt, config.limit)
+        resolve_cell(dataset, find_model(model), prompt, config.limit)
         for model in dict.fromkeys(config.models)
         for name in config.datasets
         for dataset in dataset_names(name)

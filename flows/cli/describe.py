@@ -31,7 +31,11 @@ def describe_images(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="A name in configs/models; default: what fits here."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="A name in configs/models, ORG/NAME[@REV], a folder; default: what fits.",
+        ),
     ] = None,
     max_tokens: Annotated[
         int, typer.Option(min=1, metavar="N", help="Longest answer, in tokens.")

@@ -34,7 +34,9 @@ def register(app: typer.Typer) -> None:
         model: Annotated[
             str | None,
             typer.Option(
-                "--model", "-m", help="A name in configs/models; default: what fits here."
+                "--model",
+                "-m",
+                help="A name in configs/models, ORG/NAME[@REV], a folder; default: what fits.",
             ),
         ] = None,
         prompt: Annotated[
@@ -118,7 +120,7 @@ def run_evaluation(
             summary = prefect.run(
                 evaluate,
                 dataset,
-                config.name,
+                model or config.name,
                 prompt,
                 limit,
                 str(model_dir) if model_dir else None,

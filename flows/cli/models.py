@@ -27,12 +27,15 @@ def register(app: typer.Typer) -> None:
     models.callback()(_list_when_alone)
     models.command("list")(list_models)
     models.command("show")(show_model)
+    models.command("add")(add_model)
     models.command("table")(comparison_table)
     models.command("verify")(verify)
     app.command("download")(download)
     app.command("check")(check)
     describe.register(app)
 
+
+MODEL_HELP = "A name in configs/models, ORG/NAME[@REVISION] of the hub, or a folder."
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 DirectoryOption = Annotated[
@@ -65,7 +68,7 @@ def list_models(as_json: JsonOption = False) -> None:
 
 
 def show_model(
-    name: Annotated[str, typer.Argument(help="A name in configs/models.")],
+    name: Annotated[str, typer.Argument(help=MODEL_HELP)],
     model_dir: DirectoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,15 +76,46 @@ def show_model(
 
     Example: `pixtrack models show pixtral-12b`
     """
-    from pixtrack.configs.loading import load_model
     from pixtrack.configs.paths import home
     from pixtrack.flows.cli import model_views
+    from pixtrack.tasks.environment import find_model
 
-    view = model_views.card(load_model(name), home(), model_dir)
+    view = model_views.card(find_model(name), home(), model_dir)
     if as_json:
         model_views.print_json(view)
     else:
         model_views.print_card(view)
+
+
+def add_model(
+    name: Annotated[str, typer.Argument(help="The model's name: letters, digits, '_', '-'.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="ORG/NAME[@REVISION] of the hub, a folder, or an endpoint's http://…"),
+    ],
+    title: Annotated[str, typer.Option(help="As people write it.")] = "",
+    licence: Annotated[
+        str, typer.Option(help="The model's licence, where its card has none.")
+    ] = "",
+    max_images: Annotated[
+        int | None, typer.Option(min=1, help="Images in one prompt; default: 5.")
+    ] = None,
+    served_model: Annotated[
+        str, typer.Option(help="Of an endpoint: the model's name there; default: its first one.")
+    ] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Write over a file of yours.")] = False,
+) -> None:
+    """Write the file of a model from what its own files tell; what they do not tell is said.
+
+    Example: `pixtrack models add mine Qwen/Qwen2.5-VL-3B-Instruct --max-images 8`
+    """
+    from pixtrack.configs.paths import home
+    from pixtrack.tasks.environment.adding import add
+
+    said = {"title": title, "licence": licence, "max_images": max_images}
+    path, model = add(name, source, home(), said, served_model, replace)
+    say(f"{path}: {model.notes or model.title}")
+    say(f"use it: pixtrack eval --model {name}; look at it: pixtrack models show {name}")
 
 
 def comparison_table(
@@ -108,7 +142,7 @@ def comparison_table(
 
 
 def verify(
-    model: Annotated[str, typer.Argument(help="A name in configs/models.")],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     model_dir: DirectoryOption = None,
 ) -> None:
     """Read a model's files again, every byte, and compare them with what was downloaded.
@@ -117,12 +151,12 @@ def verify(
 
     Example: `pixtrack models verify pixtral-12b`
     """
-    from pixtrack.configs.loading import load_model
     from pixtrack.configs.paths import home
     from pixtrack.flows.bars import BYTES, bar
     from pixtrack.tasks.download import files_of, verify_model
+    from pixtrack.tasks.environment import find_model
 
-    config = load_model(model)
+    config = find_model(model)
     with bar(f"verify {config.name}", BYTES) as shown:
         found, compared = verify_model(config, home(), model_dir, shown.update)
     for line in found:
@@ -140,7 +174,7 @@ def verify(
 
 
 def download(
-    model: Annotated[str, typer.Argument(help="A name in configs/models.")],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     source: Annotated[
         str | None,
         typer.Option(
@@ -160,14 +194,14 @@ def download(
     Example: `pixtrack download pixtral-12b`
     """
     from pixtrack.configs.errors import UserError
-    from pixtrack.configs.loading import load_model
     from pixtrack.configs.paths import home
     from pixtrack.flows.bars import BYTES, bar
     from pixtrack.tasks.download import fetch_model, read_manifest
+    from pixtrack.tasks.environment import find_model
 
     if source not in (None, "huggingface", "modelscope"):
         raise UserError(f"--from {source}: use huggingface or modelscope")
-    config = load_model(model)
+    config = find_model(model)
     with bar(config.name, BYTES) as shown:
         directory = fetch_model(
             config,

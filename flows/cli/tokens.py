@@ -81,7 +81,6 @@ def _show_prompt(
     import json
 
     from pixtrack.configs.errors import UserError
-    from pixtrack.configs.loading import load_model
     from pixtrack.tasks.images import BadImage, load_image
     from pixtrack.tasks.inference.engines.base import RequestRefused
     from pixtrack.tasks.records import ImageRef, Request
@@ -99,7 +98,9 @@ def _show_prompt(
         builder: Any = MistralPrompts(Path(), max(1, len(refs)), pixtral_tokenizer_file())
         named = f"Pixtral's tokenizer in mistral_common ({pixtral_tokenizer_file().name})"
     else:
-        config = load_model(model)
+        from pixtrack.tasks.environment import find_model
+
+        config = find_model(model)
         builder, named = _builder(config, model_dir)
     try:
         draft = builder.draft(Request(0, tuple(refs), (text,)))
@@ -154,14 +155,15 @@ def _count_dataset(
     import json
 
     from pixtrack.configs.errors import UserError
-    from pixtrack.configs.loading import load_dataset, load_model, load_prompt
+    from pixtrack.configs.loading import load_dataset, load_prompt
     from pixtrack.configs.paths import home
     from pixtrack.tasks.datasets import prepare
+    from pixtrack.tasks.environment import find_model
     from pixtrack.tasks.environment.memory import plan_for_model
     from pixtrack.tasks.inference.tokens import count_tokens, estimated_seconds
     from pixtrack.tasks.runs.requests import PageRule, build_requests
 
-    config = load_model(model)
+    config = find_model(model)
     data = load_dataset(dataset)
     wording = load_prompt(prompt or data.prompt).for_dataset(data.name)
     builder, named = _builder(config, model_dir)

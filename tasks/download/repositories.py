@@ -26,6 +26,8 @@ class Listing:
     revision: str
     """The commit that the asked-for revision stands for; "" where the source does not tell."""
     files: tuple[RemoteFile, ...]
+    licence: str = ""
+    """As the repository's card names it; "" where the source does not tell."""
 
 
 class HuggingFace:
@@ -71,12 +73,12 @@ class HuggingFace:
         except RevisionNotFoundError:
             raise UserError(
                 f"{self.endpoint}/{self.repo} has no revision {self.revision!r}: "
-                "correct source.revision in the model's file"
+                "correct it (source.revision in a model's file)"
             ) from None
         except RepositoryNotFoundError:
             raise UserError(
-                f"{self.endpoint} has no model {self.repo!r} that you may see: correct source.repo, "
-                "or set HF_TOKEN if it is private"
+                f"{self.endpoint} has no model {self.repo!r} that you may see: correct its name "
+                "(source.repo in a model's file), or set HF_TOKEN if it is private"
             ) from None
         except HfHubHTTPError as error:
             status = error.response.status_code
@@ -107,6 +109,7 @@ class HuggingFace:
                 )
                 for entry in info.siblings or ()
             ),
+            str(getattr(info.card_data, "license", None) or ""),
         )
 
     def _fails(self, how: str) -> UserError:

@@ -6,6 +6,7 @@ from pixtrack.tasks.environment.choice import choose_model
 from pixtrack.tasks.environment.detection import detect
 from pixtrack.tasks.environment.memory import MemoryPlan, plan_for_model, plan_memory
 from pixtrack.tasks.environment.report import Check, worst
+from pixtrack.tasks.environment.unconfigured import find_model
 from pixtrack.tasks.environment.versions import engine_platform, engine_version
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "detect",
     "engine_platform",
     "engine_version",
+    "find_model",
     "plan_for_model",
     "plan_memory",
     "worst",

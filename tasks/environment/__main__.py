@@ -11,9 +11,8 @@ import json
 import sys
 
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.loading import load_model
 from pixtrack.configs.paths import home
-from pixtrack.tasks.environment import check_machine, worst
+from pixtrack.tasks.environment import check_machine, find_model, worst
 
 
 def main() -> int:
@@ -25,7 +24,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="a JSON list of checks")
     arguments = parser.parse_args()
     try:
-        model = load_model(arguments.model) if arguments.model else None
+        model = find_model(arguments.model) if arguments.model else None
         checks = check_machine(home(), model)
     except UserError as error:
         print(f"pixtrack: {error}", file=sys.stderr)

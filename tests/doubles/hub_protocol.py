@@ -177,6 +177,7 @@ class HubHandler(BaseHTTPRequestHandler):
             "likes": 0,
             "tags": [],
             "siblings": siblings,
+            "cardData": _card_data(files.get("README.md", b"")),
         }
 
     def _entry(self, path: str, content: Content) -> dict[str, Any]:
@@ -309,3 +310,11 @@ class HubHandler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
+
+
+def _card_data(readme: Content) -> dict[str, str]:
+    """The keys at the head of a repository's README.md, between lines of `---`."""
+    text = readme.decode() if isinstance(readme, bytes) else ""
+    head = text.split("\n---")[0].splitlines()[1:] if text.startswith("---\n") else []
+    pairs = (line.partition(": ") for line in head)
+    return {key: value for key, _, value in pairs if value}

@@ -229,3 +229,18 @@ def test_a_broken_file_is_named_and_the_other_models_are_there(
     assert run("models", "show", "pixtral-12b").exit_code == 0
     # Nor is it in the way where no model is named.
     assert choose_model(cards=())[0] == "pixtral-nano"
+
+
+def test_a_model_is_added_from_its_folder_and_said_in_two_lines(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIXTRACK_CONFIGS", str(tmp_path))
+    folder = write(tmp_path / "files", mistral_files())
+    added = run("models", "add", "mine", str(folder), "--title", "Mine", "--licence", "MIT")
+    assert added.exit_code == 0, added.output
+    said, use = added.stdout.splitlines()
+    assert said.startswith(f"{tmp_path / 'models' / 'mine.yaml'}: read from {folder}: mistral")
+    assert "not found out: its sizes" in said and "pixtrack eval --model mine" in use
+    assert "Mine" in run("models", "show", "mine").stdout
+    again = run("models", "add", "mine", str(folder))
+    assert isinstance(again.exception, UserError) and "--replace" in str(again.exception)
