@@ -85,7 +85,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(measured, indent=2))
         return
-    for name, facts in measured["datasets"].items():  # type: ignore[union-attr, attr-defined]
+    for name, facts in measured["datasets"].items():  # type: ignore[attr-defined]
         print(f"{name:24} {facts['predictions']:6} {facts['seconds']:7.2f} s  {facts['metrics']}")
     print(
         f"{measured['predictions']} predictions scored in {measured['scoring_seconds']} s "

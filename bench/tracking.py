@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -85,4 +84,4 @@ def seconds(step: str, store: str, questions: int, work: Callable[[], Any]) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

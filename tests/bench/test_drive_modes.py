@@ -1,6 +1,7 @@
 """The drive modes' bench: what is asked, how it is reported."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ RESULT = {
 }
 
 
-def requests(sizes):
+def requests(sizes: Sequence[int]) -> list[Request]:
     pages = [ImageRef(f"page{i}", "", 10, 10) for i in range(len(sizes))]
     shown = [page for page, size in zip(pages, sizes, strict=True) for _ in range(size)]
     return [Request(index, (page,), ("q",)) for index, page in enumerate(shown)]

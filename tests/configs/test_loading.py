@@ -177,7 +177,7 @@ def test_a_prompt_applies_what_a_dataset_changes() -> None:
         title="p",
         template="{question}",
         max_new_tokens=100,
-        datasets={"textvqa_val": {"max_new_tokens": 10}},  # type: ignore[dict-item]
+        datasets={"textvqa_val": {"max_new_tokens": 10}},
     )
     assert prompt.for_dataset("textvqa_val").max_new_tokens == 10
     assert prompt.for_dataset("docvqa_val").max_new_tokens == 100

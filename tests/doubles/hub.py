@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Mapping
 from http.server import ThreadingHTTPServer
 from typing import Any
 
@@ -67,7 +68,7 @@ class FakeHub:
         self,
         kind: str,
         name: str,
-        files: dict[str, Content],
+        files: Mapping[str, Content],
         *,
         gated: bool = False,
         private: bool = False,

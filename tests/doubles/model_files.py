@@ -63,8 +63,8 @@ def model(repo: str, revision: str, model_format: str = "mistral", **source: obj
     return ModelConfig(
         name="tiny",
         title="Tiny",
-        source=HubModel(repo=repo, revision=revision, **source),  # type: ignore[arg-type]
-        format=model_format,  # type: ignore[arg-type]
+        source=HubModel(repo=repo, revision=revision, **source),
+        format=model_format,
         family="pixtral",
         parameters_billions=0.001,
         licence="MIT",

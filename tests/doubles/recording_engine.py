@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from PIL import Image
 
+from pixtrack.configs.schema import Sampling
 from pixtrack.tasks.inference.engines.base import (
     Capabilities,
     EngineOutput,
@@ -19,8 +22,9 @@ from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.records import ImageRef, Request
 
 
-def capabilities(**changes):
-    defaults = {
+def capabilities(**changes: Any) -> Capabilities:
+    """Those of a small engine, with these fields changed."""
+    defaults: dict[str, Any] = {
         "token_prompts": True,
         "kv_cache_tokens": 10_000,
         "max_model_len": 1000,
@@ -30,7 +34,8 @@ def capabilities(**changes):
     return Capabilities(**{**defaults, **changes})
 
 
-def images(folder, number, size=(40, 30)):
+def images(folder: Path, number: int, size: tuple[int, int] = (40, 30)) -> list[ImageRef]:
+    """Grey images, each with a content of its own, written to the folder."""
     made = []
     for i in range(number):
         path = folder / f"{i}.png"
@@ -39,7 +44,9 @@ def images(folder, number, size=(40, 30)):
     return made
 
 
-def requests(refs, questions, texts=None):
+def requests(
+    refs: Sequence[ImageRef], questions: int, texts: Sequence[str] | None = None
+) -> list[Request]:
     """`questions` on each image, image by image."""
     return [
         Request(index, (ref,), (f"question {index}" if texts is None else texts[index],))
@@ -52,20 +59,20 @@ class PlainBuilder:
 
     image_tokens = 100
 
-    def target_size(self, width, height) -> None:
+    def target_size(self, width: int, height: int) -> None:
         return None
 
-    def draft(self, request):
+    def draft(self, request: Request) -> Draft:
         parts = [part for turn in request.layout for part in turn]
         ids = [1]
         for part in parts:
-            ids += [-1] if part is None else map(ord, part)
+            ids += [-1] if part is None else [ord(letter) for letter in part]
         ids.append(2)
         places = tuple((i, self.image_tokens) for i, token in enumerate(ids) if token == -1)
         tokens = self.image_tokens * len(places)
         return Draft(request, len(ids) - len(places) + tokens, tokens, tuple(ids), places=places)
 
-    def prompt(self, draft, images):
+    def prompt(self, draft: Draft, images: Sequence[Any]) -> EnginePrompt:
         return EnginePrompt(
             str(draft.request.index),
             token_ids=draft.token_ids,
@@ -85,12 +92,12 @@ class RecordingEngine:
     fail: dict[str, Exception] = field(default_factory=dict)
     """Request id to what `generate` raises for it, once."""
     events: list[tuple[str, str]] = field(default_factory=list)
-    groups_in_flight: Counter = field(default_factory=Counter)
+    groups_in_flight: Counter[str] = field(default_factory=Counter)
     peak_groups: int = 0
     peak_requests: int = 0
     in_flight: int = 0
-    cached: set = field(default_factory=set)
-    sent_images: Counter = field(default_factory=Counter)
+    cached: set[str] = field(default_factory=set)
+    sent_images: Counter[str] = field(default_factory=Counter)
     cancelled: int = 0
 
     async def start(self) -> NoReturn:
@@ -99,10 +106,15 @@ class RecordingEngine:
     async def close(self) -> NoReturn:
         raise AssertionError
 
-    def prepare_image(self, image):
+    def prepare_image(self, image: Image.Image) -> tuple[str, tuple[int, int]]:
         return ("prepared", image.size)
 
-    async def generate(self, prompt, sampling, on_first_token=None):
+    async def generate(
+        self,
+        prompt: EnginePrompt,
+        sampling: Sampling,
+        on_first_token: Callable[[], None] | None = None,
+    ) -> EngineOutput:
         self.events.append(("submitted", prompt.request_id))
         if (error := self.fail.pop(prompt.request_id, None)) is not None:
             raise error
@@ -142,5 +154,6 @@ class RecordingEngine:
             seconds=self.prefill_seconds + self.decode_seconds,
         )
 
-    def moment(self, event, request_id):
+    def moment(self, event: str, request_id: int) -> int:
+        """The place of the event among all that happened."""
         return self.events.index((event, str(request_id)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pixtrack.configs.paths import Home
@@ -140,11 +141,11 @@ class DatasetFactory:
         failed: Sequence[int] = (),
         truncated: Sequence[int] = (),
         seed: int = 1,
-        scores: Sequence[float] | None = None,
+        scores: Sequence[float] | NDArray[np.float64] | None = None,
         metric: str = "anls",
         engine: Mapping[str, Any] | None = None,
         created: str = "2026-01-01T00:00:00+00:00",
-        metric_versions: Mapping[str, str] | None = None,
+        metric_versions: Mapping[str, int] | None = None,
         weights: str = "trained",
         digest: str | None = None,
         identity: Mapping[str, Any] | None = None,

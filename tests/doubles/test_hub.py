@@ -8,6 +8,7 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
 
 from tests.doubles.hub import FakeHub
 
@@ -32,6 +33,7 @@ def test_the_client_reads_repositories_trees_and_commits(hub: FakeHub) -> None:
     assert sorted(api(hub).list_repo_files("o/m")) == ["config.json", "sub/w.safetensors"]
     assert [c.commit_id for c in api(hub).list_repo_commits("o/m")] == [second, first]
     info = api(hub).get_paths_info("o/m", "sub/w.safetensors")[0]
+    assert isinstance(info, RepoFile) and info.lfs
     assert info.lfs.sha256 == hub.sha256(CONTENT)
 
 

@@ -99,7 +99,7 @@ class Answering(FakeEngine):
         self.ready_seconds: float | None = None
         self.asked: list[str] = []
         self.closed = 0
-        self.close = self._close  # type: ignore[method-assign]
+        self.close = self._close
 
     def submit(self, run: OpenRun) -> None:
         pass

@@ -45,7 +45,7 @@ def ask(kind: str, directory: Path, tmp_path: Path) -> list[Described]:
         name=kind.replace("_", "-"),
         title=kind,
         source=LocalModel(path=str(directory)),
-        format=model_format,  # type: ignore[arg-type]
+        format=model_format,
         family=family,
         parameters_billions=0.001,
         licence="none",

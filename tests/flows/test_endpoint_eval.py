@@ -101,8 +101,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prefect_server(home: Path) -> Iterator[None]:
     """A real Prefect server, one for the module: a start costs each command five seconds."""
     port = free_port(0)
-    command = (sys.executable, "-m", "prefect", "server", "start", "--no-ui")
-    command += ("--host", "127.0.0.1", "--port", str(port))
+    command = (sys.executable, "-m", "prefect", "server", "start", "--no-ui",
+               "--host", "127.0.0.1", "--port", str(port))  # fmt: skip
     settings = {**environment(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     api = f"http://127.0.0.1:{port}/api"
     with running(Server("Prefect", command, settings, f"{api}/health", home / "prefect.log")):

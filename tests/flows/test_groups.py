@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_model
@@ -19,6 +18,7 @@ from pixtrack.configs.paths import PACKAGE_ROOT
 from pixtrack.flows.cells import CellOutcome
 from pixtrack.flows.evaluate import group_outcome
 from pixtrack.flows.report import print_group
+from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.cells import resolve_cells
 from pixtrack.tasks.runs.directory import Count, Interval, RunSummary
 
@@ -71,7 +71,7 @@ def test_a_group_fails_where_a_dataset_failed_or_was_not_asked_and_keeps_the_oth
 
 
 def test_the_table_has_a_line_a_dataset_and_says_how_answers_were_read() -> None:
-    out = Console(file=io.StringIO(), width=120)
+    out = DataConsole(file=io.StringIO(), width=120)
     not_run = [{"dataset": "b", "error": "the hub is away"}]
     print_group("g", [summary("a")], not_run, out)
     text = out.file.getvalue()  # type: ignore[attr-defined]

@@ -41,7 +41,7 @@ def refused(home: Path, *arguments: str, **more: str) -> str:
 def works_for(pid: int, data: Path) -> bool:
     """Whether the process was started by a command with that data home."""
     try:
-        return psutil.Process(pid).environ().get("PIXTRACK_HOME") == str(data)
+        return bool(psutil.Process(pid).environ().get("PIXTRACK_HOME") == str(data))
     except psutil.Error:
         return False
 

@@ -40,7 +40,7 @@ def test_mmmu_pros_rows_need_no_more_than_id_options_and_answer(
     tmp_path: Path, dataset: str
 ) -> None:
     """Options as the hub has them, the text of a Python list, or as JSON's list."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "test_Art_1", "options": "['red', 'don\\'t know', '12']", "answer": "B"},
         {"id": "test_Art_2", "options": ["red", "green"], "answer": "B"},
         {"id": "test_Art_3", "options": "['1', '2']", "answer": "A"},

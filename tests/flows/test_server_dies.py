@@ -260,10 +260,16 @@ def test_the_flow_run_of_a_killed_command_does_not_stay_running(
         found = httpx.post(
             f"http://127.0.0.1:{port}/api/task_runs/filter",
             json={"flow_runs": {"id": {"any_": [gone]}}},
-            auth=tuple(password.split(":")),
+            auth=user_and_secret(password),
         )
         assert {one["state"]["type"] for one in found.json()} <= {"CRASHED", "COMPLETED"}
         alive.finish()
+
+
+def user_and_secret(password: str) -> tuple[str, str]:
+    """User and password as httpx takes them."""
+    user, _, secret = password.partition(":")
+    return user, secret
 
 
 def noted(home: Path) -> set[str]:
@@ -281,5 +287,5 @@ def another_run(home: Path, api: str) -> None:
 def flow_run(port: int, password: str, flow_run_id: str) -> dict[str, Any]:
     """A flow run as the server itself has it."""
     api = f"http://127.0.0.1:{port}/api/flow_runs/{flow_run_id}"
-    found: dict[str, Any] = httpx.get(api, auth=tuple(password.split(":"))).json()
+    found: dict[str, Any] = httpx.get(api, auth=user_and_secret(password)).json()
     return found

@@ -67,9 +67,11 @@ def test_the_machine_is_checked_before_our_own_engine_takes_its_memory(
         def close(self) -> None:
             order.append("close")
 
+    report: list[Any] = ["report"]
+
     def check(home: Home, model: Any, model_dir: Any) -> list[Any]:
         order.append(f"check {model_dir}")
-        return ["report"]
+        return report
 
     monkeypatch.setattr(module, "session_for", lambda *_: Session())
     monkeypatch.setattr(module, "check_machine", check)
@@ -77,7 +79,7 @@ def test_the_machine_is_checked_before_our_own_engine_takes_its_memory(
     start_early(model, tmp_path, Home(tmp_path), tmp_path)
     module.close_early()
     assert order == [f"check {tmp_path}", "start", "close"]
-    assert report_before_start(model) == ["report"]
+    assert report_before_start(model) is report
     assert report_before_start(model) is None
 
 

@@ -1,6 +1,7 @@
 """`pixtrack tokens`, as it is typed."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,15 @@ from typer.testing import CliRunner
 from pixtrack.configs.errors import UserError
 from pixtrack.flows.cli.main import app
 
+Run = Callable[..., str]
+"""`pixtrack tokens` with these arguments: what it prints."""
+
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("PIXTRACK_HOME", str(tmp_path / "home"))
 
-    def invoke(*arguments):
+    def invoke(*arguments: object) -> str:
         result = CliRunner().invoke(app, ["tokens", *map(str, arguments)])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -26,20 +30,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def page(tmp_path: Path):
+def page(tmp_path: Path) -> Path:
     path = tmp_path / "page.png"
     Image.new("RGB", (1700, 2200)).save(path)
     return path
 
 
-def test_one_question_on_one_page_shows_tokens_image_tokens_and_prompt(run, page) -> None:
+def test_one_question_on_one_page_shows_tokens_image_tokens_and_prompt(
+    run: Run, page: Path
+) -> None:
     output = run("--text", "What is the total?", "--image", page)
     assert "image tokens  3,264" in output
     assert "1700×2200 pixels, resized to 800×1024" in output
     assert "<s>[INST]([IMG]×50[IMG_BREAK])×63[IMG]×50[IMG_END]What is the total?[/INST]" in output
 
 
-def test_json_is_alone_and_has_every_token_id(run, page) -> None:
+def test_json_is_alone_and_has_every_token_id(run: Run, page: Path) -> None:
     shown = json.loads(run("--text", "What?", "--image", page, "--image", page, "--json"))
     assert shown["tokens"] == len(shown["token_ids"])
     assert shown["image_tokens"] == 2 * 3264
@@ -47,11 +53,11 @@ def test_json_is_alone_and_has_every_token_id(run, page) -> None:
     assert shown["prompt"].startswith("<s>[INST][IMG][IMG]")
 
 
-def test_a_text_without_an_image_is_counted_too(run) -> None:
+def test_a_text_without_an_image_is_counted_too(run: Run) -> None:
     assert json.loads(run("--text", "Hello", "--json"))["image_tokens"] == 0
 
 
-def test_a_dataset_is_counted_with_cache_share_time_and_memory(run) -> None:
+def test_a_dataset_is_counted_with_cache_share_time_and_memory(run: Run) -> None:
     output = run("--model", "pixtral-12b", "--dataset", "sample", "--limit", "20")
     assert "20 questions on" in output
     assert "need not be computed again" in output
@@ -59,7 +65,7 @@ def test_a_dataset_is_counted_with_cache_share_time_and_memory(run) -> None:
     assert "memory here: Pixtral-12B-2409" in output
 
 
-def test_a_datasets_json_has_the_distribution(run) -> None:
+def test_a_datasets_json_has_the_distribution(run: Run) -> None:
     shown = json.loads(
         run("--model", "pixtral-random", "--dataset", "sample", "--limit", "12", "--json")
     )
@@ -82,7 +88,9 @@ def test_a_datasets_json_has_the_distribution(run) -> None:
         (("--text", "a", "--image", "missing.png"), "missing.png: cannot be read"),
     ],
 )
-def test_what_cannot_be_counted_is_said_in_one_line(run, arguments, message) -> None:
+def test_what_cannot_be_counted_is_said_in_one_line(
+    run: Run, arguments: list[str], message: str
+) -> None:
     with pytest.raises(UserError) as error:
         run(*arguments)
     assert message in str(error.value) and "\n" not in str(error.value)

@@ -26,8 +26,8 @@ from tests.doubles.hub import FakeHub
 def prefect(tmp_path: Path) -> Iterator[str]:
     """A real Prefect server that outlives the commands; its API's address."""
     port = free_port(0)
-    command = (sys.executable, "-m", "prefect", "server", "start", "--no-ui")
-    command += ("--host", "127.0.0.1", "--port", str(port))
+    command = (sys.executable, "-m", "prefect", "server", "start", "--no-ui",
+               "--host", "127.0.0.1", "--port", str(port))  # fmt: skip
     hidden = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE")
     settings = {key: value for key, value in os.environ.items() if key not in hidden}
     settings |= {

@@ -34,7 +34,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> Pa
         f"open({str(given)!r}, 'w').write(json.dumps(sys.argv[3:]))\n{program}"
     )
     stand_in.chmod(0o755)
-    monkeypatch.setattr(api.sys, "executable", str(stand_in))
+    monkeypatch.setattr(sys, "executable", str(stand_in))
     return given
 
 
@@ -55,7 +55,7 @@ def test_everything_that_is_offered_is_there_and_says_what_it_does() -> None:
         assert getattr(pixtrack, name).__doc__, name
     assert pixtrack.__version__[0].isdigit()
     with pytest.raises(AttributeError, match="no attribute 'evalute'"):
-        _ = pixtrack.evalute  # type: ignore[attr-defined]
+        _ = pixtrack.evalute
 
 
 def test_a_run_is_loaded_by_what_names_it(data: DatasetFactory) -> None:
@@ -86,8 +86,8 @@ def test_runs_are_compared_and_the_page_is_written_where_asked(
         pixtrack.compare(first)
 
 
-@pytest.fixture
-def annotations(tmp_path: Path) -> Path:
+@pytest.fixture(name="annotations")
+def _annotations(tmp_path: Path) -> Path:
     file = tmp_path / "val.jsonl"
     rows = [
         {"image": "a.png", "question": f"{i}?", "answer": [str(i)], "question_id": i}
@@ -196,7 +196,7 @@ def test_an_interrupted_evaluation_ends_its_command(
         started.append(popen(*args, **kwargs))
         return started[-1]
 
-    monkeypatch.setattr(api.subprocess, "Popen", noted)
+    monkeypatch.setattr(subprocess, "Popen", noted)
     with pytest.raises(KeyboardInterrupt):
         pixtrack.evaluate("sample")
     assert started[0].poll() is not None

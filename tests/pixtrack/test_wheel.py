@@ -107,8 +107,10 @@ def test_what_a_user_adds_lies_in_the_data_home_and_the_package_stays_as_it_was(
     own = tmp_path / "own"
     (own / "prompts").mkdir(parents=True)
     (own / "prompts" / "plain.yaml").write_text(PROMPT)
-    variables = {"PIXTRACK_CONFIGS": str(own), "PIXTRACK_HOME": str(installed.work / "data")}
-    shown = installed.run("datasets", "show", "sample", **variables)
+    home = str(installed.work / "data")
+    shown = installed.run(
+        "datasets", "show", "sample", PIXTRACK_CONFIGS=str(own), PIXTRACK_HOME=home
+    )
     assert "Terse" in shown.stdout
     assert f"pixtrack: {own}/prompts/plain.yaml is used, not the shipped" in shown.stderr
     assert installed.listing() == before

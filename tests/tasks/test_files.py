@@ -22,7 +22,8 @@ def test_a_disk_that_takes_no_more_leaves_the_old_file_and_names_it(
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), refuse)
+    owner: object = os if call == "fsync" else Path
+    monkeypatch.setattr(owner, call, refuse)
     with pytest.raises(OSError, match=os.strerror(code)) as refused:
         write_atomically(path, "new")
     assert refused.value.filename == str(path)

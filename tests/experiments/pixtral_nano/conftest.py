@@ -32,4 +32,6 @@ def tiny_shape(tokenizer: Tokenizer) -> Shape:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_shape: Shape) -> Pixtral:
     torch.manual_seed(0)
-    return Pixtral(tiny_shape).eval()
+    model = Pixtral(tiny_shape)
+    model.eval()
+    return model

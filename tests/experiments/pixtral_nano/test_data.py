@@ -1,6 +1,7 @@
 """Training pages never show what the evaluation asks about."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ HELD_OUT_NAMES = {
 }
 
 
-def shown(page):
+def shown(page: Any) -> Any:
     return hashlib.sha256(page.image.tobytes()).hexdigest()
 
 

@@ -1,6 +1,8 @@
 """The trainer's tokenizer and mistral_common's reading of the shipped tekken.json are one."""
 
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from mistral_common.protocol.instruct.chunk import ImageChunk, TextChunk
@@ -15,11 +17,11 @@ from pixtrack.tasks.datasets.sample.page import draw_page
 
 
 @pytest.fixture(scope="module")
-def mistral():
+def mistral() -> Any:
     return MistralTokenizer.from_file(str(PACKAGE_ROOT / "configs/models/pixtral-nano/tekken.json"))
 
 
-def texts():
+def texts() -> Iterator[str]:
     yield from (
         "no",
         "yes",

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from pixtrack.tasks.datasets.sample.page import draw_page
 
 
 @pytest.fixture
-def config(tiny_shape):
+def config(tiny_shape: Any) -> Any:
     shape = {key: value for key, value in tiny_shape.as_dict().items() if key != "vocab_size"}
     return {
         "shape": shape,
@@ -43,7 +44,7 @@ def config(tiny_shape):
 
 
 @pytest.fixture
-def batch(tokenizer):
+def batch(tokenizer: Any) -> Any:
     page = draw_page(5, 3)
     segments = [(q.text, q.answers[0], q.kind) for q in page.questions[:6]]
     item = pack(page.image, segments, tokenizer, room=128)

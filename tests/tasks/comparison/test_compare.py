@@ -13,11 +13,12 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison import Comparison, compare
 from pixtrack.tasks.comparison.statistics import holm
+from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.scoring.uncertainty import clustered_interval
 from tests.doubles.synthetic_runs import DatasetFactory
 
 
-def scores_of(run, metric: str = "anls") -> pd.DataFrame:
+def scores_of(run: RunDirectory, metric: str = "anls") -> pd.DataFrame:
     return pd.read_parquet(run.scores_file)[["image", metric]]
 
 
@@ -145,7 +146,9 @@ def test_breakdowns_hold_scores_and_differences_with_intervals(docs: DatasetFact
     assert set(group.scores) == {"r0", "r1"}
     assert set(group.differences) == {"r1"}
     difference = group.differences["r1"]
-    assert difference.value == pytest.approx(group.scores["r1"].value - group.scores["r0"].value)
+    better, worse = group.scores["r1"].value, group.scores["r0"].value
+    assert better is not None and worse is not None
+    assert difference.value == pytest.approx(better - worse)
     assert difference.ci95 is not None
 
 

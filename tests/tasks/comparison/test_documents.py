@@ -24,7 +24,7 @@ from tests.doubles.synthetic_runs import DatasetFactory
 
 
 def compared(home: Home, **changes: Any) -> Comparison:
-    settings = {"name": "my_documents", "questions": 40, "images": 12, "pages": 3}
+    settings: dict[str, Any] = {"name": "my_documents", "questions": 40, "images": 12, "pages": 3}
     dataset = DatasetFactory(home, **settings | changes)
     runs = [dataset.run("alpha"), dataset.run("beta", skill=1.0, seed=2, failed=[3])]
     return compare(runs)

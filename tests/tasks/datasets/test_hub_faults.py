@@ -32,13 +32,10 @@ def fill_the_clients_cache(copy: HubCopy, hub: FakeHub, cache: Path, *only: str)
 
 def test_a_cut_connection_is_taken_up_where_it_broke(hub: FakeHub, home: Home) -> None:
     copy = put_on_hub(hub, "docvqa_val", shards=1)
-    size = len(
-        next(
-            c
-            for p, c in hub.repos[("dataset", copy.source.repo)].commits[copy.commit].items()
-            if p.endswith("00001.parquet")
-        )
-    )
+    tree = hub.repos[("dataset", copy.source.repo)].commits[copy.commit]
+    (shard,) = (content for path, content in tree.items() if path.endswith("00001.parquet"))
+    assert isinstance(shard, bytes)
+    size = len(shard)
     hub.fail("/_cdn/", cut_after=size // 2)
     assert len(prepare(copy.config, home).samples) == 12
     ranges = [request.range for request in hub.downloads("/_cdn/")]

@@ -209,7 +209,7 @@ def test_a_branch_that_moves_while_files_are_fetched_does_not_mix_revisions(
     hub: FakeHub, home: Home
 ) -> None:
     copy = changed(put_on_hub(hub, "docvqa_val"), revision="main")
-    seen = []
+    seen: list[int] = []
 
     def move(done: int, total: int) -> None:
         if not seen:
@@ -241,8 +241,10 @@ def test_files_that_the_hub_clients_cache_has_are_not_fetched_again(
     copy = put_on_hub(hub, "docvqa_val")
     cache = tmp_path / "cache"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
-    where = {"repo_type": "dataset", "revision": copy.commit, "endpoint": hub.url}
-    snapshot_download(copy.source.repo, cache_dir=cache, **where)
+    snapshot_download(
+        copy.source.repo, repo_type="dataset", revision=copy.commit, endpoint=hub.url,
+        cache_dir=cache,
+    )  # fmt: skip
     hub.requests.clear()
     assert len(prepare(copy.config, home).samples) == 12
     assert hub.downloads("/_cdn/") == []

@@ -208,9 +208,12 @@ def test_a_changed_source_starts_an_interrupted_preparation_over(
 def _prepare_in_a_process(config: DatasetConfig, root: Path, start: float, out: Path) -> None:
     time.sleep(max(0, start - time.time()))
     seen: list[int] = []
-    ready = prepare(
-        config, Home(root), lambda done, total: (seen.append(done), time.sleep(0.02))[0]
-    )
+
+    def slow(done: int, total: int) -> None:
+        seen.append(done)
+        time.sleep(0.02)
+
+    ready = prepare(config, Home(root), slow)
     out.write_text(json.dumps([ready.digest, len(ready.samples), len(seen)]))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import shutil
 import subprocess
 import sys
 import threading
@@ -127,7 +128,7 @@ def test_too_little_disk_is_said_with_the_figure_before_a_byte_is_loaded(
 ) -> None:
     config = model(REPO, hub.add("model", REPO, mistral_files(size=5_000_000)))
     usage = type("Usage", (), {"free": 1_000_000})
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match=r"5\.0 MB are still to be downloaded and 1\.0 MB are free"):
         fetch_model(config, home)
     assert not hub.downloads("consolidated")

@@ -282,7 +282,7 @@ def test_a_download_larger_than_the_disk_fails_before_it_starts(
 ) -> None:
     machine(h100(), CUDA)
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000_000_000)
-    monkeypatch.setattr(hosts.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     line = check(tmp_path, "pixtral-12b")["disk"]
     assert line.status == "failed"
     assert "25.4 GB are needed" in line.detail
@@ -321,14 +321,14 @@ def test_engines_left_behind_are_named_with_what_ends_them(
 
 def test_little_shared_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(total=64 << 20, free=64 << 20)
-    monkeypatch.setattr(hosts.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     line = hosts.shared_memory()
     assert line.status == "warning"
     assert "--shm-size" in line.remedy
 
 
 def test_a_folder_that_cannot_be_written_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     assert hosts.disk(Home(Path("/somewhere/else"))).status == "failed"
 
 
@@ -369,7 +369,7 @@ def test_offline_the_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_worst_line_stands_for_all() -> None:
     def line(status: str) -> Check:
-        return Check(name="x", status=status, detail="")  # type: ignore[arg-type]
+        return Check(name="x", status=status, detail="")
 
     assert worst([line("ok")]) == "ok"
     assert worst([line("ok"), line("warning")]) == "warning"

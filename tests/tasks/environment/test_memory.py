@@ -212,10 +212,10 @@ def test_the_smaller_plan_is_smaller_and_there_is_only_one(pixtral: ModelConfig)
 
 def test_the_smaller_plan_counts_what_others_took_since(pixtral: ModelConfig) -> None:
     plan = plan_memory(pixtral, None, h100())
-    smaller = plan.smaller(h100(free_gib=45))
+    smaller = plan.smaller(tuple(h100(free_gib=45)))
     assert smaller is not None
     assert smaller.budget_bytes < 44 * GIB
-    assert plan.smaller(h100(free_gib=20)) is None  # fp8 would fit, and answer otherwise
+    assert plan.smaller(tuple(h100(free_gib=20))) is None  # fp8 would fit, and answer otherwise
 
 
 def test_encoded_images_have_their_place_beside_the_budget(pixtral: ModelConfig) -> None:

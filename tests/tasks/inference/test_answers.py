@@ -1,6 +1,7 @@
 """The same text for every question, whatever the order, the grouping, the concurrency."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ SMALL_CACHE = {"dtype": "float32", "mm_processor_cache_gb": 0.003}
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Of both engines, from one process: vLLM's imports take as long as the questions."""
     scratch = tmp_path_factory.mktemp("answers")
     return vllm_program(
@@ -26,7 +27,7 @@ def results(tmp_path_factory: pytest.TempPathFactory):
     )
 
 
-def differing(texts):
+def differing(texts: dict[str, dict[str, str]]) -> dict[str, dict[str, tuple[str, str]]]:
     one_by_one = texts["chat"]
     return {
         way: {i: (other[i], text) for i, text in one_by_one.items() if other[i] != text}
@@ -35,7 +36,7 @@ def differing(texts):
 
 
 @pytest.mark.engine
-def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(results) -> None:
+def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(results: Any) -> None:
     result, _ = results
     one_by_one = result["texts"]["chat"]
     assert len(one_by_one) == result["questions"] > 70
@@ -46,7 +47,7 @@ def test_every_way_of_asking_gives_the_answers_of_one_chat_at_a_time(results) ->
 
 
 @pytest.mark.engine
-def test_an_image_that_vllm_dropped_is_sent_again_and_answered_alike(results) -> None:
+def test_an_image_that_vllm_dropped_is_sent_again_and_answered_alike(results: Any) -> None:
     _, result = results
     assert result["resent"]["grouped"] > 0
     assert differing(result["texts"]) == {way: {} for way in result["texts"]}

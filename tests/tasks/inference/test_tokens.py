@@ -6,7 +6,7 @@ import pytest
 
 from pixtrack.tasks.inference.arithmetic import Arithmetic, Load, Rates, limit_samples_per_s
 from pixtrack.tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
-from pixtrack.tasks.inference.tokens import Spread, count_tokens, estimated_seconds
+from pixtrack.tasks.inference.tokens import Spread, TokenReport, count_tokens, estimated_seconds
 from pixtrack.tasks.records import ImageRef, Request
 
 PIXTRAL_12B = Arithmetic(
@@ -29,11 +29,19 @@ PIXTRAL_12B = Arithmetic(
 
 
 @pytest.fixture(scope="module")
-def builder(tmp_path_factory: pytest.TempPathFactory):
+def builder(tmp_path_factory: pytest.TempPathFactory) -> MistralPrompts:
     return MistralPrompts(tmp_path_factory.mktemp("none"), 1, pixtral_tokenizer_file())
 
 
-def pages(number, questions):
+def counted(
+    asked: list[Request], builder: MistralPrompts, max_tokens: int, longest: int | None = None
+) -> TokenReport:
+    report = count_tokens(asked, builder, max_tokens, longest)
+    assert report is not None
+    return report
+
+
+def pages(number: int, questions: int) -> list[Request]:
     page = [ImageRef(f"page{i}", "", 1700, 2200) for i in range(number)]
     return [
         Request(i * questions + q, (page[i],), (f"What is in line {q}?",))
@@ -42,20 +50,22 @@ def pages(number, questions):
     ]
 
 
-def test_a_page_asked_four_times_is_mostly_served_from_the_cache(builder) -> None:
-    report = count_tokens(pages(3, 4), builder, max_tokens=16)
+def test_a_page_asked_four_times_is_mostly_served_from_the_cache(builder: MistralPrompts) -> None:
+    report = counted(pages(3, 4), builder, 16)
     assert (report.requests, report.image_groups, report.refused) == (12, 3, 0)
     assert report.image_tokens.mean == 3264
     # Three of four questions share the image, in whole blocks of 16.
     assert report.cached_tokens == 3 * 3 * ((3264 + 2 + 4) // 16 * 16)
     assert report.cached_share == pytest.approx(0.746, abs=0.002)
     assert report.total_prompt_tokens == sum(
-        builder.draft(request).prompt_tokens for request in pages(3, 4)
+        builder.draft(request).prompt_tokens or 0 for request in pages(3, 4)
     )
 
 
-def test_prompts_that_do_not_fit_are_counted_as_refused_with_a_reason(builder) -> None:
-    report = count_tokens(
+def test_prompts_that_do_not_fit_are_counted_as_refused_with_a_reason(
+    builder: MistralPrompts,
+) -> None:
+    report = counted(
         [*pages(1, 2), Request(9, (ImageRef("small", "", 32, 32),), ("?",))], builder, 16, 1000
     )
     assert report.refused == 2
@@ -63,7 +73,7 @@ def test_prompts_that_do_not_fit_are_counted_as_refused_with_a_reason(builder) -
     assert report.prompt_tokens.most < 20
 
 
-def test_nothing_that_fits_is_no_report(builder) -> None:
+def test_nothing_that_fits_is_no_report(builder: MistralPrompts) -> None:
     assert count_tokens(pages(1, 1), builder, 16, 100) is None
 
 
@@ -96,9 +106,9 @@ def test_the_limit_of_one_h100_is_what_hand_arithmetic_gives() -> None:
     assert limit_samples_per_s(PIXTRAL_12B, load, rates) == pytest.approx(rough, rel=0.01)
 
 
-def test_the_estimated_time_grows_with_the_images(builder) -> None:
-    few = count_tokens(pages(2, 4), builder, 16)
-    many = count_tokens(pages(8, 4), builder, 16)
+def test_the_estimated_time_grows_with_the_images(builder: MistralPrompts) -> None:
+    few = counted(pages(2, 4), builder, 16)
+    many = counted(pages(8, 4), builder, 16)
     at_limit, expected = estimated_seconds(few, PIXTRAL_12B)
     assert expected > at_limit > 0
     assert estimated_seconds(many, PIXTRAL_12B)[0] == pytest.approx(4 * at_limit)
@@ -118,9 +128,9 @@ def test_a_document_is_counted_as_one_group_and_its_pages_once(tmp_path: Path) -
     many = MistralPrompts(tmp_path, 10, pixtral_tokenizer_file())
     page = tuple(ImageRef(f"page{i}", "", 1700, 2200) for i in range(10))
     asked = [Request(q, page, (f"What is in line {q}?",), pages="first") for q in range(4)]
-    report = count_tokens(asked, many, 16)
+    report = counted(asked, many, 16)
     assert (report.image_groups, report.images.most, report.left_out) == (1, 10, 0)
     assert report.cached_tokens == 3 * ((32_640 + 2 + 4) // 16 * 16)
-    short = count_tokens(asked, many, 16, 3264 * 4)
+    short = counted(asked, many, 16, 3264 * 4)
     # Four pages less the answer and the text: three are shown.
     assert (short.images.most, short.left_out, short.refused) == (3, 4, 0)

@@ -33,7 +33,7 @@ def prepared(images: int = 1, digest: str = "d" * 64, **sample: Any) -> Prepared
 def print_of(
     asked: Cell, ready: PreparedDataset, longest: int | None = 4096, **changes: Any
 ) -> str:
-    facts = {"model": {"files": "f" * 64}, "engine": ENGINE} | changes
+    facts: dict[str, Any] = {"model": {"files": "f" * 64}, "engine": ENGINE} | changes
     return fingerprint(identity_of(asked, facts["model"], facts["engine"], ready, longest))
 
 

@@ -2,17 +2,25 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import PromptConfig
-from pixtrack.tasks.records import Sample, SampleImage, Turn, request_from_json, request_to_json
+from pixtrack.tasks.records import (
+    Request,
+    Sample,
+    SampleImage,
+    Turn,
+    request_from_json,
+    request_to_json,
+)
 from pixtrack.tasks.runs.requests import PageRule, build_requests, letters
 
 
-def sample(index=0, **changes):
-    fields = {
+def sample(index: int = 0, **changes: Any) -> Sample:
+    fields: dict[str, Any] = {
         "question_id": "q",
         "question": "What is it?",
         "answers": ("x",),
@@ -21,7 +29,7 @@ def sample(index=0, **changes):
     return Sample(index=index, **{**fields, **changes})
 
 
-def prompt(**changes):
+def prompt(**changes: Any) -> PromptConfig:
     return PromptConfig(
         **{
             "name": "p",
@@ -90,11 +98,11 @@ def test_a_template_without_the_question_is_refused(tmp_path: Path) -> None:
         build_requests([sample()], prompt(template="What?"), tmp_path)
 
 
-def images(count):
+def images(count: int) -> tuple[SampleImage, ...]:
     return tuple(SampleImage(f"sha{n}", f"{n}.png", 10, 10) for n in range(1, count + 1))
 
 
-def shown(request):
+def shown(request: Request) -> list[str]:
     return [image.sha256 for image in request.images]
 
 
@@ -168,7 +176,7 @@ def test_a_request_says_which_pages_may_go_where_it_is_too_long(tmp_path: Path) 
 def test_a_model_takes_no_more_images_than_its_file_says() -> None:
     from tests.doubles.cells import cell
 
-    def rule(dataset, most):
+    def rule(dataset: dict[str, Any], most: int) -> PageRule:
         asked = cell(dataset=dataset, model={"max_images": most})
         return PageRule.of(asked.dataset, asked.model)
 

@@ -58,4 +58,4 @@ def test_every_configured_prompt_names_steps_that_exist() -> None:
 def test_every_configured_dataset_names_metrics_that_can_score_it() -> None:
     for dataset in map(load_dataset, names(DatasetConfig)):
         for name in dataset.metrics:
-            assert METRICS[name].for_dataset(dataset)
+            assert callable(METRICS[name].for_dataset(dataset))

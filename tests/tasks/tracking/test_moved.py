@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -43,7 +44,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def moved(logged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def moved(logged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """That home at another place, in use; the first place is gone, and comes back."""
     home = Home(tmp_path / "moved home")
     shutil.copytree(logged, home.root)
@@ -51,7 +52,7 @@ def moved(logged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home
     logged.rename(away)
     monkeypatch.setenv("PIXTRACK_HOME", str(home.root))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    yield home  # type: ignore[misc]
+    yield home
     assert not logged.exists(), "written at the place that the home was moved away from"
     away.rename(logged)
 

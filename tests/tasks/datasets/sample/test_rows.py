@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 from PIL import Image
 
+from pixtrack.tasks.datasets.rows import RawRow
 from pixtrack.tasks.datasets.sample import rows
 from pixtrack.tasks.datasets.sample.canvas import text_width
 from pixtrack.tasks.datasets.sample.layouts import LAYOUTS
@@ -16,7 +17,7 @@ from pixtrack.tasks.datasets.sample.questions import KINDS
 
 
 @pytest.fixture(scope="module")
-def default():
+def default() -> list[RawRow]:
     return list(rows(72, 2024))
 
 
@@ -28,27 +29,27 @@ def test_default_size_has_enough_images_and_questions_and_is_quick() -> None:
     assert len(made) >= 250
 
 
-def test_two_generations_are_equal_to_the_byte(default) -> None:
+def test_two_generations_are_equal_to_the_byte(default: list[RawRow]) -> None:
     assert list(rows(72, 2024)) == default
 
 
-def test_another_seed_gives_other_pages(default) -> None:
+def test_another_seed_gives_other_pages(default: list[RawRow]) -> None:
     other = {row.images[0] for row in rows(12, 7)}
     assert not other & {row.images[0] for row in default}
 
 
-def test_a_larger_dataset_begins_with_the_smaller_one(default) -> None:
+def test_a_larger_dataset_begins_with_the_smaller_one(default: list[RawRow]) -> None:
     assert list(islice(rows(5000, 2024), len(default))) == default
 
 
-def test_each_image_has_two_to_six_different_questions(default) -> None:
+def test_each_image_has_two_to_six_different_questions(default: list[RawRow]) -> None:
     by_image: dict[str, list[str]] = {}
     for row in default:
         by_image.setdefault(row.image_names[0], []).append(row.question)
     assert all(2 <= len(set(asked)) == len(asked) <= 6 for asked in by_image.values())
 
 
-def test_every_kind_and_every_answer_layout_is_there(default) -> None:
+def test_every_kind_and_every_answer_layout_is_there(default: list[RawRow]) -> None:
     kinds = Counter(row.question_type for row in default)
     assert set(kinds) == set(KINDS) and min(kinds.values()) >= 30
     types = Counter(row.answer_type for row in default)
@@ -59,9 +60,11 @@ def test_every_kind_and_every_answer_layout_is_there(default) -> None:
     assert any("%" in row.answers[0] for row in default)
 
 
-def test_images_are_whole_patches_of_at_most_512_pixels(default) -> None:
+def test_images_are_whole_patches_of_at_most_512_pixels(default: list[RawRow]) -> None:
     for row in default:
-        width, height = Image.open(io.BytesIO(row.images[0])).size
+        (image,) = row.images
+        assert isinstance(image, bytes)
+        width, height = Image.open(io.BytesIO(image)).size
         assert width % 16 == 0 and height % 16 == 0 and max(width, height) <= 512
 
 
@@ -106,7 +109,7 @@ def test_sums_follow_from_the_values_that_the_page_answers() -> None:
 
 
 def test_training_pages_share_no_name_with_evaluation_pages() -> None:
-    def titles(held_out, seed):
+    def titles(held_out: bool, seed: int) -> set[str]:
         return {
             question.answers[0]
             for index in range(120)

@@ -13,6 +13,7 @@ import json
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,7 @@ from PIL import Image
 from pixtrack.tasks.inference.engines.base import EnginePrompt, RequestRefused
 from pixtrack.tasks.inference.engines.mistral_front_end import MistralFrontEnd
 from pixtrack.tasks.inference.engines.vllm import _prompt
+from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.inference.prompts.hf import HfPrompts
 from pixtrack.tasks.inference.prompts.mistral import MistralPrompts
 from pixtrack.tasks.records import ImageRef, Request
@@ -30,6 +32,10 @@ TALKS = (
     ("Be brief.", ((None, "First?"), ("one",), ("Second?",))),
     ("", ((None, None, "Compare them."),)),
 )
+Size = tuple[int, int]
+Layout = tuple[tuple[str | None, ...], ...]
+Talk = tuple[str, Layout]
+
 INTERLEAVED_SIZES = ((17, 40), (500, 300), (1700, 2200))
 INTERLEAVED = (
     ("", (("Is it in ", None, " or in ", None, "?"),)),
@@ -64,16 +70,17 @@ def main(models: list[str]) -> None:
         builder = made(Path(folder), max_images=MOST_IMAGES)
         front_end = MistralFrontEnd.of(renderer, config.model_config.dtype)
         cases = report[Path(folder).name] = {"front_end": front_end is not None}
-        asked = [(size, talk) for size in SIZES for talk in TALKS]
+        asked: list[tuple[Size, Talk]] = [(size, talk) for size in SIZES for talk in TALKS]
         asked += [(size, talk) for size in INTERLEAVED_SIZES for talk in INTERLEAVED]
         for number, (size, talk) in enumerate(asked):
             name = f"{size[0]}x{size[1]} {talk}"
-            cases[name] = compare(renderer, builder, front_end, size, *talk, number)
+            system, layout = talk
+            cases[name] = compare(renderer, builder, front_end, size, system, layout, number)
     print(json.dumps(report))
 
 
 @cache
-def noise(size):
+def noise(size: Size) -> tuple[list[Image.Image], list[str]]:
     """Images of about that size, and each as data: drawn and packed once for all the cases."""
     random = np.random.default_rng(0)
     images = [
@@ -83,16 +90,26 @@ def noise(size):
     return images, [url(image) for image in images]
 
 
-def compare(renderer, builder, front_end, size, system, layout, case):
+def compare(
+    renderer: Any,
+    builder: MistralPrompts | HfPrompts,
+    front_end: MistralFrontEnd | None,
+    size: Size,
+    system: str,
+    layout: Layout,
+    case: int,
+) -> dict[str, object]:
+    """What of our prompt is as vLLM's chat path makes it, for images of one size and one talk."""
     number = sum(part is None for turn in layout for part in turn)
-    images, urls = (both[:number] for both in noise(size))
+    images, urls = noise(size)
+    images, urls = images[:number], urls[:number]
     refs = tuple(
         ImageRef(f"{case} {i}", "", image.width, image.height) for i, image in enumerate(images)
     )
     turns = tuple("".join(part or "" for part in turn) for turn in layout)
     request = Request(0, refs, turns, system, layout)
     try:
-        draft = builder.draft(request)
+        draft: Draft | RequestRefused = builder.draft(request)
     except RequestRefused as refusal:
         draft = refusal
     try:
@@ -127,14 +144,15 @@ def compare(renderer, builder, front_end, size, system, layout, case):
     }
 
 
-def places(rendered):
+def places(rendered: Any) -> Any:
     return rendered.get("mm_placeholders", {}).get("image", [])
 
 
-def chat(renderer, urls, layout, system):
+def chat(renderer: Any, urls: list[str], layout: Layout, system: str) -> Any:
+    """The prompt that vLLM's own chat path makes."""
     from vllm.renderers.params import ChatParams
 
-    messages = [{"role": "system", "content": system}] if system else []
+    messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     waiting = iter(urls)
     for number, turn in enumerate(layout):
         content = [
@@ -152,18 +170,18 @@ def chat(renderer, urls, layout, system):
     return prompt
 
 
-def url(image):
+def url(image: Image.Image) -> str:
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def same_item(ours, theirs):
+def same_item(ours: Any, theirs: Any) -> bool:
     # None: vLLM has seen an image of this content before, in an earlier case.
     return theirs is None or all((ours[key].data == theirs[key].data).all() for key in theirs)
 
 
-def same_place(ours, theirs):
+def same_place(ours: Any, theirs: Any) -> bool:
     return (ours.offset, ours.length) == (theirs.offset, theirs.length) and bool(
         (ours.is_embed == theirs.is_embed).all()
         if theirs.is_embed is not None

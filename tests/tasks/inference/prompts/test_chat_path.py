@@ -1,5 +1,7 @@
 """Our prompts are those of vLLM's own chat path: ids, places of the images, pixels."""
 
+from typing import Any
+
 import pytest
 
 from tests.doubles import tiny_models
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory):
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Both formats in one process: vLLM's imports take longer than what is looked at."""
     scratch = tmp_path_factory.mktemp("models")
     models = [f"mistral:{tiny_models.write('mistral_pixtral', scratch / 'mistral')}"]
@@ -21,18 +23,18 @@ def reports(tmp_path_factory: pytest.TempPathFactory):
     return vllm_program("tests.tasks.inference.prompts.chat_path", *models, scratch=scratch)
 
 
-def differing(cases):
+def differing(cases: dict[str, Any]) -> dict[str, Any]:
     return {name: case for name, case in cases.items() if not all(case.values())}
 
 
-def test_mistral_prompts_and_pixels_are_those_of_the_chat_path(reports) -> None:
+def test_mistral_prompts_and_pixels_are_those_of_the_chat_path(reports: Any) -> None:
     cases = dict(reports["mistral"])
     assert cases.pop("front_end"), "vLLM's own processor disagrees: images go the slow way"
     assert len(cases) == CASES
     assert differing(cases) == {}
 
 
-def test_hf_prompts_are_those_of_the_chat_path(reports) -> None:
+def test_hf_prompts_are_those_of_the_chat_path(reports: Any) -> None:
     models = {kind: dict(cases) for kind, cases in reports.items() if kind != "mistral"}
     assert set(models) == set(HF_KINDS)
     for cases in models.values():

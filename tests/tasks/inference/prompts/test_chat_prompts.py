@@ -3,6 +3,7 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +15,17 @@ from pixtrack.tasks.inference.prompts.chat import ChatPrompts
 from pixtrack.tasks.records import ImageRef, Request
 
 
-def ref(path):
+def ref(path: Path) -> ImageRef:
     with Image.open(path) as image:
         return ImageRef("hash", str(path), *image.size)
 
 
-def url_of(builder, request):
-    prompt = builder.prompt(builder.draft(request), [])
-    return prompt.messages[0]["content"][0]["image_url"]["url"]
+def url_of(builder: ChatPrompts, request: Request) -> str:
+    messages = builder.prompt(builder.draft(request), []).messages or ()
+    return str(messages[0]["content"][0]["image_url"]["url"])
 
 
-def decoded(url):
+def decoded(url: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
 
 
@@ -34,12 +35,13 @@ def test_images_come_before_the_text_of_the_first_user_turn(tmp_path: Path) -> N
     request = Request(7, (ref(path), ref(path)), ("First?", "one", "Second?"), "Be exact.")
     builder = ChatPrompts({}, max_images=2)
     prompt = builder.prompt(builder.draft(request), [])
-    roles = [message["role"] for message in prompt.messages]
+    messages = prompt.messages or ()
+    roles = [message["role"] for message in messages]
     assert roles == ["system", "user", "assistant", "user"]
-    kinds = [part["type"] for part in prompt.messages[1]["content"]]
+    kinds = [part["type"] for part in messages[1]["content"]]
     assert kinds == ["image_url", "image_url", "text"]
-    assert prompt.messages[1]["content"][2]["text"] == "First?"
-    assert prompt.messages[3] == {"role": "user", "content": "Second?"}
+    assert messages[1]["content"][2]["text"] == "First?"
+    assert messages[3] == {"role": "user", "content": "Second?"}
     assert prompt.request_id == "7" and prompt.token_ids is None
 
 
@@ -51,9 +53,9 @@ def test_images_stand_where_the_text_says_in_any_turn(tmp_path: Path) -> None:
     turns = ("In  or ?", "one", "And ")
     request = Request(1, tuple(map(ref, files)), turns, "", layout)
     builder = ChatPrompts({"image_transport": "file"}, max_images=3)
-    first, answer, second = builder.prompt(builder.draft(request), []).messages
+    first, answer, second = builder.prompt(builder.draft(request), []).messages or ()
 
-    def shown(content):
+    def shown(content: list[dict[str, Any]]) -> list[str]:
         return [part.get("text") or part["image_url"]["url"][-5:] for part in content]
 
     assert shown(first["content"]) == ["In ", "a.png", " or ", "b.png", "?"]
@@ -63,14 +65,14 @@ def test_images_stand_where_the_text_says_in_any_turn(tmp_path: Path) -> None:
 
 def test_a_question_on_no_image_is_plain_text() -> None:
     builder = ChatPrompts({})
-    (message,) = builder.prompt(builder.draft(Request(1, (), ("Why?",))), []).messages
+    (message,) = builder.prompt(builder.draft(Request(1, (), ("Why?",))), []).messages or ()
     assert message == {"role": "user", "content": "Why?"}
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("a.png", "png"), ("a.jpg", "jpeg"), ("a.webp", "webp")]
 )
-def test_a_plain_file_travels_byte_for_byte(tmp_path: Path, name, kind) -> None:
+def test_a_plain_file_travels_byte_for_byte(tmp_path: Path, name: str, kind: str) -> None:
     path = tmp_path / name
     Image.new("RGB", (4, 5), "red").save(path)
     url = url_of(ChatPrompts({}), Request(0, (ref(path),), ("?",)))
@@ -85,25 +87,25 @@ def test_a_plain_file_is_named_where_the_server_reads_files(tmp_path: Path) -> N
     assert url == path.resolve().as_uri() and "%20" in url
 
 
-def rotated(path) -> None:
+def rotated(path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (8, 4), "blue").save(path, exif=exif)
 
 
-def transparent(path) -> None:
+def transparent(path: Path) -> None:
     Image.new("RGBA", (8, 4), (255, 0, 0, 40)).save(path)
 
 
-def palette(path) -> None:
+def palette(path: Path) -> None:
     Image.new("P", (8, 4), 3).save(path)
 
 
-def sixteen_bits(path) -> None:
+def sixteen_bits(path: Path) -> None:
     Image.fromarray(np.full((4, 8), 40_000, dtype=np.uint16)).save(path)
 
 
-def cmyk(path) -> None:
+def cmyk(path: Path) -> None:
     Image.new("CMYK", (8, 4), (10, 200, 30, 40)).save(path)
 
 

@@ -1,5 +1,8 @@
 """Prompts that are too long: refused, or with fewer pages, as the dataset's file says."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from pixtrack.tasks.inference.engines.base import RequestRefused
@@ -11,13 +14,20 @@ PAGES = tuple(ImageRef(f"page{n}", f"/{n}.png", 40, 30) for n in range(1, 11))
 """Of 100 tokens each."""
 
 
-def fitted(longest, rule="first", pages=PAGES, text="q" * 50, answer_tokens=20, **changes):
+def fitted(
+    longest: int | None,
+    rule: str = "first",
+    pages: Sequence[ImageRef] = PAGES,
+    text: str = "q" * 50,
+    answer_tokens: int = 20,
+    **changes: Any,
+) -> Request:
     request = Request(0, tuple(pages), (text,), pages=rule, **changes)
     draft = fitting_draft(request, PlainBuilder(), longest, answer_tokens)
     return draft.request
 
 
-def shown(request):
+def shown(request: Request) -> list[int]:
     return [int(image.sha256.removeprefix("page")) for image in request.images]
 
 

@@ -1,9 +1,12 @@
 """What prompts share: image groups of one image, of whole documents, and of pages in common."""
 
 import random
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
+from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.inference.worker.grouping import Branch, common_tokens, plan_group, plant
 from pixtrack.tasks.records import ImageRef, Request
 from pixtrack.tasks.runs.image_groups import distinct_images, group_by_image, image_path
@@ -12,15 +15,15 @@ from tests.doubles.recording_engine import PlainBuilder, capabilities
 A, B, C, D = (ImageRef(name, f"/{name}.png", 40, 30) for name in "abcd")
 
 
-def ask(index, images, text="q", **changes):
+def ask(index: int, images: Sequence[ImageRef], text: str = "q", **changes: Any) -> Request:
     return Request(index, tuple(images), (text,), **changes)
 
 
-def drafts(*requests):
+def drafts(*requests: Request) -> list[Draft]:
     return [PlainBuilder().draft(request) for request in requests]
 
 
-def shape(branch: Branch):
+def shape(branch: Branch) -> tuple[int, list[int], list[Any]]:
     """(leader, followers, branches) by index."""
     return (
         branch.leader.request.index,
@@ -85,7 +88,7 @@ def test_every_prompt_is_in_its_tree_once() -> None:
         asked = [ask(index, rng.sample((A, B, C, D), rng.randint(0, 4))) for index in range(9)]
         group = max(group_by_image(asked), key=len)
 
-        def indexes(branch):
+        def indexes(branch: Branch) -> Iterator[int]:
             yield branch.leader.request.index
             yield from (draft.request.index for draft in branch.followers)
             for further in branch.branches:
@@ -96,7 +99,7 @@ def test_every_prompt_is_in_its_tree_once() -> None:
 
 
 def test_common_tokens_end_where_an_image_or_a_word_differs() -> None:
-    def common(one, other):
+    def common(one: Request, other: Request) -> int:
         return common_tokens(*drafts(one, other))
 
     assert common(ask(0, (A, B), "ab"), ask(1, (A, B), "ac")) == 1 + 200 + 1

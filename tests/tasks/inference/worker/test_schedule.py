@@ -3,18 +3,22 @@
 import asyncio
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import Sampling
-from pixtrack.tasks.inference.engines.base import EngineDied, RequestRefused
+from pixtrack.tasks.inference.engines.base import Capabilities, EngineDied, RequestRefused
+from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.inference.worker import schedule
-from pixtrack.tasks.inference.worker.images import working_bytes
+from pixtrack.tasks.inference.worker.images import read_images, working_bytes
 from pixtrack.tasks.inference.worker.schedule import run_schedule
-from pixtrack.tasks.records import ImageRef, Request
+from pixtrack.tasks.inference.worker.schedule_stats import ScheduleStats
+from pixtrack.tasks.records import Answer, ImageRef, Request
+from pixtrack.tasks.runs.image_groups import group_by_image
 from tests.doubles.recording_engine import (
     PlainBuilder,
     RecordingEngine,
@@ -29,8 +33,14 @@ SAMPLING = Sampling(max_tokens=8)
 LONG = 0.3
 
 
-def ask(engine, asked, on_answer=None, able=None, **options):
-    answers = []
+def ask(
+    engine: RecordingEngine,
+    asked: list[Request],
+    on_answer: Callable[[Answer], None] | None = None,
+    able: Capabilities | None = None,
+    **options: Any,
+) -> tuple[dict[int, Answer], ScheduleStats]:
+    answers: list[Answer] = []
     stats = asyncio.run(
         run_schedule(
             engine,
@@ -154,7 +164,7 @@ def test_the_last_groups_go_biggest_first(tmp_path: Path) -> None:
         Request(index, (ref,), ("q",))
         for index, ref in enumerate(r for r, n in zip(refs, sizes, strict=True) for _ in range(n))
     ]
-    groups = schedule.group_by_image(asked)
+    groups = group_by_image(asked)
     assert [len(group) for group in groups] == [6, 5, 4, 3, 2, 1]
 
 
@@ -169,7 +179,7 @@ def test_early_groups_keep_the_order_of_the_dataset(
             r for r, n in zip(refs, (1, 3, 1, 2), strict=True) for _ in range(n)
         )
     ]
-    assert [len(group) for group in schedule.group_by_image(asked)] == [1, 3, 2, 1]
+    assert [len(group) for group in group_by_image(asked)] == [1, 3, 2, 1]
 
 
 def test_a_prompt_that_does_not_fit_is_refused_with_its_token_count(tmp_path: Path) -> None:
@@ -227,7 +237,7 @@ def test_an_answer_cut_off_at_max_tokens_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [EngineDied("gone"), UserError("mend this")])
-def test_an_engine_that_is_gone_ends_the_schedule_at_once(tmp_path: Path, error) -> None:
+def test_an_engine_that_is_gone_ends_the_schedule_at_once(tmp_path: Path, error: Exception) -> None:
     engine = RecordingEngine(decode_seconds=5, fail={"5": error})
     with pytest.raises(type(error), match=str(error)):
         ask(engine, requests(images(tmp_path, 4), 4))
@@ -236,7 +246,7 @@ def test_an_engine_that_is_gone_ends_the_schedule_at_once(tmp_path: Path, error)
 
 
 def test_an_error_of_the_journal_ends_the_schedule(tmp_path: Path) -> None:
-    def full(answer) -> NoReturn:
+    def full(answer: Answer) -> NoReturn:
         raise OSError("disk full")
 
     engine = RecordingEngine()
@@ -247,9 +257,9 @@ def test_an_error_of_the_journal_ends_the_schedule(tmp_path: Path) -> None:
 
 def test_cancellation_leaves_nothing_in_flight_and_loses_no_answer(tmp_path: Path) -> None:
     engine = RecordingEngine(decode_seconds=0.02)
-    answers = []
+    answers: list[Answer] = []
 
-    async def cancelled():
+    async def cancelled() -> list[Any]:
         task = asyncio.create_task(
             run_schedule(
                 engine,
@@ -281,9 +291,9 @@ def test_images_waiting_for_the_engine_are_bounded_in_memory(
     held = []
     lock = threading.Lock()
     engine = RecordingEngine(prefill_seconds=0.01)
-    read = schedule.read_images
+    read = read_images
 
-    def counting(images, prepare):
+    def counting(images: Any, prepare: Any) -> Any:
         with lock:
             held.append(1)
             assert sum(held) - len(engine.sent_images) <= 3  # two ahead, one on its way
@@ -315,11 +325,11 @@ def test_a_request_without_an_image_is_its_own_group() -> None:
     class TextBuilder(PlainBuilder):
         image_tokens = 0
 
-        def draft(self, request):
+        def draft(self, request: Request) -> Draft:
             draft = super().draft(request)
-            return type(draft)(request, 8, 0, tuple(i for i in draft.token_ids if i >= 0))
+            return type(draft)(request, 8, 0, tuple(i for i in draft.token_ids or () if i >= 0))
 
-    answers = []
+    answers: list[Answer] = []
     stats = asyncio.run(
         run_schedule(
             RecordingEngine(), capabilities(), asked, SAMPLING, TextBuilder(), answers.append
