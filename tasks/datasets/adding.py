@@ -1,4 +1,4 @@
-"""A user's own dataset: every row checked, then one YAML written."""
+"""Adds a user's own dataset: checks every row of its file, then writes its configuration."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from pixtrack.tasks.images import BadImage, ImageFacts, inspect_image
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 METRIC_OF_FORMAT = {"plain": "anls", "vqa": "vqa_accuracy", "chartqapro": "chartqapro"}
-"""The metric of a dataset of which nothing is said, by the form of its golds."""
+"""The metric of a row format where neither the user nor an existing configuration names one."""
 SEEN_IN_ROWS = ("plain", "vqa", "chartqapro", "conversation")
-"""Row formats that rows themselves show; with --replace, every other one stays as it was."""
+"""Row formats that are recognised from the rows. With --replace, any other one is kept."""
 SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Added:
-    """What was checked and written."""
+    """What `add_dataset` checked and wrote."""
 
     config: DatasetConfig
     path: Path
     rows: int
     images: int
     problems: tuple[str, ...]
-    """Of the bad rows that were allowed, one line each."""
+    """One line for each bad row that was allowed: where it stands, and what is wrong with it."""
     understood: tuple[str, ...] = ()
-    """What was found in the file, in words."""
+    """How the file was understood, in lines for the user."""
 
 
 def add_dataset(
@@ -58,12 +58,20 @@ def add_dataset(
 ) -> Added:
     """Checks every row and image, then writes NAME.yaml into the user's own configurations.
 
-    `on_understood` is told in words what was found in the file, before anything is written. A file
-    that is not JSON Lines in our layout is converted: NAME.jsonl lies beside the YAML, images that
-    were inside of the file in the data home. With `replace`, an existing dataset (one of the seven,
-    say) keeps its metrics, prompt and published scores, and gets these files as its source. Raises
-    UserError, before anything is written, for names that are taken, keys that are missing, and bad
-    rows unless they are allowed.
+    A file that is not JSON Lines in pixtrack's own layout is converted to NAME.jsonl beside the
+    YAML; images that its rows contain are written into the data home.
+
+    Args:
+        new: the dataset's name and files, and what the user says of them. With `replace`, an
+            existing dataset keeps its metrics, prompt and published scores, and gets these files
+            as its source.
+        progress: called with the rows checked so far and their number (0: unknown)
+        on_understood: called with lines for the user that say how the file was understood, before
+            anything is written
+
+    Raises:
+        UserError: before anything is written, for a name that is taken, for missing keys, and for
+            bad rows unless they are allowed
     """
     old = _existing(new)
     path = writable_configs() / "datasets" / f"{new.name}.yaml"
@@ -90,7 +98,10 @@ def add_dataset(
 
 
 def _existing(new: NewDataset) -> DatasetConfig | None:
-    """The dataset that is to get new files. Raises UserError for a name that cannot be taken."""
+    """The existing dataset whose source is to be replaced; None for a new name.
+
+    Raises UserError for a name that cannot be used.
+    """
     name = new.name
     if not NAME.fullmatch(name):
         raise UserError(f"dataset name {name!r}: use letters, digits, '_', '-' and '.', at most 80")
@@ -115,7 +126,7 @@ def _existing(new: NewDataset) -> DatasetConfig | None:
     try:
         other = load_dataset(name).name
     except UserError:
-        return None  # no alias either
+        return None  # the name is nobody's alias either
     raise UserError(f"dataset name {name!r}: {other} is called so too; choose another")
 
 
@@ -153,10 +164,10 @@ def _source_of(config: DatasetConfig) -> AnnotationDataset:
 
 @dataclass(frozen=True)
 class _Checked:
-    """What a look at every row and image found."""
+    """What the check of every row and image found."""
 
     problems: list[str]
-    """One line a bad row: where it stands, and why it cannot be asked."""
+    """One line for each bad row: where it stands, and why it cannot be asked."""
     images: int
     notes: tuple[str, ...]
 
@@ -190,7 +201,7 @@ def _problems(
         images = [known[image] for image in row.images if isinstance(image, Path)]
         problem = asked.errors.get(row.index) or row_problem(row, images)
         if problem:
-            # The source names the line of what may be a converted copy.
+            # The source's own place may be a line of the converted copy: the user's is put instead.
             problem = problem.removeprefix(f"{asked.qa_file.name} line {row.index + 1}: ")
             place = asked.places[row.index]
             problem = problem.removeprefix(f"{asked.qa_file.name} {place}: ")

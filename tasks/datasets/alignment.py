@@ -20,20 +20,25 @@ class Alignment:
 
     samples: tuple[Sample, ...]
     aligned: bool
-    """Whether every row of the one side has its row on the other; if not, indexes are unchanged
-    (or, for a selection, the rows that were not found are failed samples)."""
+    """Whether every hub row has its annotation row and the other way round. If not, the indexes are
+    unchanged; for a selection, annotation rows without a hub row are failed samples."""
     notes: dict[str, int]
-    """rows_only_in_annotations, rows_only_on_hub, questions_differ, golds_differ, and
-    order_decided: rows of another order that have an equal (same question and golds), so that
-    nothing but their order says which image is whose."""
+    """Counts: rows_only_in_annotations, rows_only_on_hub, questions_differ, golds_differ, and
+    order_decided: where the order differs, rows that share question and golds with another row,
+    so that only their order says which image belongs to which."""
 
 
 def align(samples: Sequence[Sample], rows: Sequence[RawRow], select: bool) -> Alignment:
     """Gives every sample the index of its annotation row.
 
     Rows are matched by question id where ids are unique on both sides, else by question and golds:
-    first at the same position, then in order of occurrence. `select`: the annotation file decides
-    which samples the dataset has.
+    first at the same position, then in order of occurrence.
+
+    Args:
+        samples: the hub's samples
+        rows: the rows of the annotation file
+        select: whether the annotation file decides which samples the dataset has: others are left
+            out, and annotation rows without a sample become failed samples
     """
     by_id = _unique(s.question_id for s in samples) and _unique(r.question_id for r in rows)
     where = _match(samples, rows, by_id)
@@ -59,7 +64,7 @@ def align(samples: Sequence[Sample], rows: Sequence[RawRow], select: bool) -> Al
 
 
 def _match(samples: Sequence[Sample], rows: Sequence[RawRow], by_id: bool) -> list[int | None]:
-    """For each sample the number of its row."""
+    """For each sample the number of its row in `rows`; None where it has none."""
     keys = [_key(row, by_id) for row in rows]
     waiting: dict[Hashable, deque[int]] = defaultdict(deque)
     where: list[int | None] = [None] * len(samples)

@@ -1,7 +1,7 @@
-"""Samples from an annotation file alone: no image folder, nothing prepared.
+"""Reads samples from an annotation file alone, without images, to score predictions made elsewhere.
 
-For scoring predictions that were made elsewhere. The image's name stands in for its content hash,
-so questions are grouped by name; sizes are unknown (0).
+The image's name takes the place of its content hash, so questions are grouped by name; image sizes
+are unknown (0).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from pixtrack.tasks.records import Sample, SampleImage
 def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
     """The samples of an annotation file in the dataset's row format, in file order.
 
-    The file has a JSON object a line, or is one JSON document: a list of objects, or an object of
-    objects (MathVista's, by id). `image` is empty and `image_path` the image's name as the file has
-    it, if it has one. A row that cannot be used has its reason in `error`, with file and line.
-    Raises UserError for a missing or empty file, and where no row at all can be used (another
-    format, another dataset).
+    The file has one JSON object a line, or is one JSON document: a list of objects, or an object of
+    objects by id (MathVista). Each image has the path that the file names and no hash. A row that
+    cannot be used has the reason in `error`, with file and line. Raises UserError for a missing or
+    empty file, and where no row at all can be used, because the file has another format or belongs
+    to another dataset.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such annotation file"
@@ -82,13 +82,13 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
 
 
 def _document(path: Path) -> list[Any] | None:
-    """The rows of a file that is one JSON document; None for one with an object a line."""
+    """The rows of a file that is one JSON document; None for a file with one object a line."""
     first = _first_line(path)
     if not first.startswith(b"[") and _is_row(first):
         return None
     try:
         document = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):  # what is wrong is said line by line
+    except (ValueError, RecursionError):  # read_records says which line is wrong
         return None
     if isinstance(document, list):
         return document
@@ -103,7 +103,9 @@ def _first_line(path: Path) -> bytes:
 
 
 def _is_row(line: bytes) -> bool:
-    """Whether the line is a whole JSON object, and not one of objects by id."""
+    """Whether the line is a whole JSON object that is a row itself, not a mapping of ids to
+    rows.
+    """
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):

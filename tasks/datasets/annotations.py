@@ -1,4 +1,4 @@
-"""The original layout: a JSONL of questions and golds, and a folder of images."""
+"""The source `annotations`: a JSON Lines file of questions and golds, and a folder of images."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ COLUMNS = {
     "unit": "unit",
     "cluster": "cluster",
 }
-"""The keys of the public annotation files; `columns` in the YAML says otherwise."""
+"""Our field names to the keys of the public annotation files; `columns` in the YAML overrides
+it."""
 
 UNREADABLE = "pixtrack_error"
-"""The key of a line that stands for a row which could not be read: why that was so."""
+"""In a converted file, the key whose value says why the original row could not be read."""
 
 BATCH_ROWS = 128
 
@@ -47,21 +48,30 @@ class Record:
     """One line of an annotation file, by our field names."""
 
     index: int
-    """0-based, over the lines that are not blank."""
+    """Number of the row, from 0; blank lines are not counted."""
     line: int
-    """1-based."""
+    """Number of the line, from 1."""
     values: dict[str, Any]
     error: str
     """Why the line cannot be used; "" where it can."""
     end: int
-    """Byte offset behind the line."""
+    """Byte offset of the next line."""
 
 
 class AnnotationSource:
-    """A JSONL and an image folder."""
+    """Rows of an annotation file, with images of a folder. See `rows.Source`."""
 
     def __init__(self, config: DatasetConfig, source: AnnotationDataset, pages: Path) -> None:
-        """`pages`: the folder that pages of PDF documents are rendered into."""
+        """Opens the file and takes its hash.
+
+        Args:
+            config: the dataset
+            source: its source
+            pages: the folder that pages of PDF documents are rendered into
+
+        Raises:
+            UserError: the file or the folder is missing, or the file is not the pinned one
+        """
         self._documents = PdfPages(pages, source.dpi, source.most_pages)
         self._format = config.row_format
         self._file, self._folder = local(source.qa_file), local(source.img_folder)
@@ -86,7 +96,7 @@ class AnnotationSource:
         self.total = sum(1 for _ in read_records(self._file, self._columns))
 
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
-        """All rows in file order."""
+        """All rows in file order, from the cursor on."""
         held: list[RawRow] = []
         for record in read_records(self._file, self._columns, cursor):
             held.append(self._row(record))
@@ -97,7 +107,7 @@ class AnnotationSource:
             yield Batch(tuple(held), _after(record))
 
     def finish(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], dict[str, int]]:
-        """The samples as they are."""
+        """The samples unchanged, and no counts."""
         return samples, {}
 
     def close(self) -> None:
@@ -132,9 +142,14 @@ def read_records(
     cursor: dict[str, Any] | None = None,
     required: Sequence[str] = REQUIRED,
 ) -> Iterator[Record]:
-    """The lines of an annotation file, from `cursor` (`offset`, `index`, `line`) on.
+    """Reads an annotation file line by line.
 
-    A line without one of the `required` fields has an error.
+    Args:
+        path: the file
+        columns: our field names to the file's keys
+        cursor: where to start (`offset`, `index` and `line` of the next row); None: at the
+            beginning
+        required: fields that a line must have; a line without one of them has an error
     """
     at = cursor or {"offset": 0, "index": 0, "line": 0}
     offset, index, line = at["offset"], at["index"], at["line"]
@@ -170,7 +185,16 @@ def _parse(
 def record_values(
     data: Any, columns: dict[str, str], required: Sequence[str]
 ) -> tuple[dict[str, Any], str]:
-    """(the values of a JSON object by our field names, why it cannot be used or "")."""
+    """Takes the values out of one JSON object.
+
+    Args:
+        data: the parsed line
+        columns: our field names to the file's keys
+        required: fields that must be there
+
+    Returns:
+        the values by our field names, and why the object cannot be used ("" where it can)
+    """
     if not isinstance(data, dict):
         return {}, f"expected a JSON object, found {type(data).__name__}"
     values = {field: data[key] for field, key in columns.items() if key in data}
@@ -187,7 +211,7 @@ def _after(record: Record) -> dict[str, Any]:
 
 
 def columns_of(chosen: dict[str, str], dataset: str) -> dict[str, str]:
-    """The default columns with the chosen ones in their place. Raises UserError."""
+    """The default columns, overridden by the chosen ones. Raises UserError for an unknown field."""
     for field in chosen:
         if field not in FIELDS:
             raise UserError(
@@ -200,7 +224,7 @@ def columns_of(chosen: dict[str, str], dataset: str) -> dict[str, str]:
 def names_of(value: Any) -> tuple[Any, ...]:
     """The image names of a record's image field: none, one, or a list of them, in order.
 
-    What is no name (a number, say) stays as it is, for whoever looks for the file to refuse.
+    A value that is no name (a number, say) is kept: `find_image` refuses it.
     """
     if value is None or value == "":
         return ()
@@ -210,9 +234,10 @@ def names_of(value: Any) -> tuple[Any, ...]:
 
 
 def find_image(folder: Path, name: Any) -> Path:
-    """The image file of that name in the folder. Raises BadImage for a name that leaves it.
+    """The image file of that name in the folder.
 
-    Symbolic links are followed as long as they stay inside.
+    Symbolic links are followed as long as they stay inside the folder. Raises BadImage for a file
+    that is missing or cannot be read, and for a name that leads out of the folder.
     """
     if not isinstance(name, str) or not name.strip():
         raise BadImage("no file name")
@@ -235,9 +260,9 @@ def find_image(folder: Path, name: Any) -> Path:
 
 
 def _existing(folder: Path, name: str) -> Path:
-    """The file of that name, also where its letters are composed otherwise (é as e and an accent).
+    """The path of that name, or the existing file whose name differs in Unicode composition only.
 
-    macOS decomposes the names of files; most tables of questions do not.
+    macOS stores é in file names as e and a combining accent; files of questions mostly do not.
     """
     for form in ("NFC", "NFD"):
         other = folder / unicodedata.normalize(form, name)
@@ -247,9 +272,10 @@ def _existing(folder: Path, name: str) -> Path:
 
 
 def stamp(source: AnnotationDataset, described: dict[str, Any]) -> str | None:
-    """Changes when the annotation file or one of its images has another size or time.
+    """A value that changes when the annotation file or an image gets another size or time.
 
-    Where the file or the folder is gone, the recorded stamp: what was prepared still stands.
+    Where the file or the folder no longer exists, the stamp recorded in `described` is returned:
+    the prepared dataset stays usable.
     """
     path, folder = local(source.qa_file), local(source.img_folder)
     recorded: str | None = described.get("stamp")
@@ -272,7 +298,7 @@ def _stat(path: Path) -> bytes:
 
 
 def local(path: str) -> Path:
-    """A path of a dataset's YAML, absolute: relative ones start at the YAML's folder."""
+    """A path from a dataset's YAML, made absolute: a relative one starts at the YAML's folder."""
     return config_file(Path("datasets") / Path(path).expanduser()).absolute()
 
 

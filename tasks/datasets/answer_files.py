@@ -1,4 +1,4 @@
-"""Golds in a file of their own, joined to the questions by their ids, as VQA has them."""
+"""Joins golds from a file of their own to the questions by question id, as VQA publishes them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from pixtrack.tasks.datasets.understanding import fields_found
 
 
 class Answers:
-    """The rows of an answers' file by their question's id."""
+    """The rows of a file of answers, by question id."""
 
     def __init__(self, path: Path, chosen: Mapping[str, str]) -> None:
-        """Reads the file. Raises UserError for a row that is none, and for an id given twice."""
+        """Reads the file.
+
+        Args:
+            path: the file of answers
+            chosen: our field names to the file's keys, where the user names them
+
+        Raises:
+            UserError: a row cannot be read, or two rows have the same id
+        """
         self.path = path
         reader = READERS[kind_of(path)]
         self.keys = reader.keys(path)
@@ -44,7 +52,7 @@ class Answers:
 
     @classmethod
     def of(cls, new: NewDataset) -> Answers | None:
-        """Of a dataset that has such a file. Raises UserError."""
+        """The answers of a dataset with such a file; None without one. Raises UserError."""
         if new.answers_file is None:
             return None
         path = question_file(new.answers_file.expanduser().absolute(), "--answers-file")
@@ -52,11 +60,11 @@ class Answers:
 
     @property
     def matched(self) -> int:
-        """How many of its rows belong to a question."""
+        """How many rows of answers belong to a question."""
         return len(self._used)
 
     def joined(self, row: FileRow) -> FileRow:
-        """The question's row with what the file has of its id; the question's own keys win."""
+        """The question's row with the answer row's keys added; the question's own keys win."""
         ids = fields_found(list(row.values), {}).get("question_id", self.key)
         own = row.values.get(self.key, row.values.get(ids))
         more = self._rows.get(str(own)) if own is not None else None
@@ -67,7 +75,7 @@ class Answers:
         return FileRow(row.place, {**more, **row.values}, row.error)
 
     def notes(self) -> dict[str, int]:
-        """What is worth knowing of the join, with numbers of rows."""
+        """Remarks on the join for the user, each with its number of rows."""
         found = {
             f"of which {self.path.name} has no answer": self._alone,
             f"of {self.path.name} that answer no question here": len(self._rows) - len(self._used),

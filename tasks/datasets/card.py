@@ -1,4 +1,4 @@
-"""The card of a dataset: what it is and where it comes from, and, once prepared, what is in it."""
+"""The card of a dataset: its configuration and source and, once prepared, what it contains."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def card(config: DatasetConfig, home: Home) -> dict[str, Any]:
 
 
 def address(config: DatasetConfig) -> str:
-    """Where the dataset comes from, in a few words."""
+    """Where the dataset comes from, in a few words for a list."""
     return source_kind(config).address(config)
 
 
@@ -117,7 +117,7 @@ def _spread(values: Sequence[int]) -> dict[str, float]:
 
 
 def _kinds(samples: Sequence[Sample], field: str) -> dict[str, int]:
-    """Samples of each kind; a sample of several kinds counts for each."""
+    """The number of samples by the field's values; one with several values counts for each."""
     counts: Counter[str] = Counter()
     for sample in samples:
         counts.update(kind for kind in getattr(sample, field).split(", ") if kind)

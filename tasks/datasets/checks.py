@@ -1,4 +1,4 @@
-"""What makes a row one that can be asked: the same rule for preparing and for adding a dataset."""
+"""The rule that decides whether a row can be asked, used when a dataset is prepared or added."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pixtrack.tasks.datasets.rows import RawRow
 
 
 def row_problem(row: RawRow, images: Sequence[object | str]) -> str:
-    """Why the row cannot be asked, "" where it can.
+    """Why the row cannot be asked; "" where it can.
 
-    `images`: what is known of each of its images, a string where one is bad. A row without golds
-    can be asked, and has no score; so can one without images.
+    A row without images can be asked, and one without golds too: it has no score.
+
+    Args:
+        row: the row
+        images: for each of its images any object, or a string that says why the image is bad
     """
     if row.error:
         return row.error

@@ -19,8 +19,9 @@ MAX_LINES = 14
 
 
 def choose(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """`count` samples at even distances over the dataset, failed ones too, no image twice if
-    that can be.
+    """Chooses samples at even distances over the dataset, failed ones included.
+
+    No image is chosen twice where there are enough different ones.
     """
     firsts = list({sample.image or sample.index: sample for sample in reversed(samples)}.values())
     pool = sorted(firsts if len(firsts) >= count else samples, key=lambda sample: sample.index)
@@ -88,12 +89,12 @@ def _golds(sample: Sample) -> str:
 
 
 def _font(name: str) -> ImageFont.FreeTypeFont:
-    """Matplotlib's own copy: Pillow's built-in font has few letters beyond English."""
+    """A font file that matplotlib ships: Pillow's built-in font has few non-English letters."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, 15)
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Lines that fit; long words are broken; at most MAX_LINES."""
+    """Breaks the text into at most MAX_LINES lines that fit the width; long words are broken."""
     lines: list[str] = []
     line = ""
     for word in text.split():

@@ -1,4 +1,4 @@
-"""A user's file of questions, understood, and where need be converted to our own layout."""
+"""Reads a user's file of questions and, where it has another layout, converts it to our own."""
 
 from __future__ import annotations
 
@@ -33,26 +33,27 @@ from pixtrack.tasks.images import BadImage
 
 @dataclass
 class Questions:
-    """A user's questions, understood: the file itself, or a converted copy that is not in place yet."""
+    """A user's questions: the file itself, or a converted copy that `put` moves to its place."""
 
     qa_file: Path
     """The user's file, or the copy in a temporary folder."""
     folder: Path
-    """Where the names of images start."""
+    """The folder that image names are relative to."""
     understood: Understood
     columns: dict[str, str] = field(default_factory=dict)
     places: list[str] = field(default_factory=list)
-    """Of each row, where it stands in the user's file."""
+    """For each row, where it stands in the user's file (`line 3`, `row 7`)."""
     errors: dict[int, str] = field(default_factory=dict)
-    """Why rows cannot be asked, by their index."""
+    """Why a row cannot be asked, by its index; rows that can are not in it."""
     row_format: str = "plain"
     has_options: bool = False
     converted: bool = False
     kept: Path | None = None
-    """The temporary folder of images that were in the rows; the user's own is never moved."""
+    """The temporary folder of images that the rows contained; the user's own folder is never
+    moved."""
 
     def put(self, qa_file: Path, images: Path) -> None:
-        """Puts a converted copy where it stays."""
+        """Moves a converted copy and its images from the temporary folder to these places."""
         if not self.converted:
             return
         if self.kept is not None:
@@ -68,8 +69,9 @@ class Questions:
 def read_questions(new: NewDataset) -> Iterator[Questions]:
     """Reads the file once, a row at a time, into a temporary folder of the data home.
 
-    What is converted there is gone at the end unless it was put in place. Raises UserError where
-    the file cannot be read, and where no key can be the question's or the image's.
+    The temporary folder is removed at the end of the block, with everything that `Questions.put`
+    has not moved. Raises UserError where the file cannot be read, and where none of its keys can be
+    recognised as the question or the image.
     """
     qa_file = question_file(new.qa_file.expanduser().absolute(), "--qa-file")
     inside = qa_file if qa_file.is_dir() else qa_file.parent
@@ -85,7 +87,9 @@ def read_questions(new: NewDataset) -> Iterator[Questions]:
 
 
 def _understood(new: NewDataset, qa_file: Path, answers: Answers | None) -> Understood:
-    """The fields by the file's keys. Raises UserError for keys that nobody can guess."""
+    """Which key of the file holds which field. Raises UserError where a required one is not
+    found.
+    """
     chosen = new.columns or {}
     for name in chosen:
         if name not in FIELDS:
@@ -118,7 +122,7 @@ def _understood(new: NewDataset, qa_file: Path, answers: Answers | None) -> Unde
 
 
 class _Conversion:
-    """One pass over a user's file."""
+    """One pass over a user's file that converts each row."""
 
     def __init__(
         self,
@@ -143,7 +147,7 @@ class _Conversion:
         self._formats: set[str] = set()
 
     def run(self) -> Questions:
-        """The questions, whole."""
+        """Converts the whole file and returns the questions."""
         found = self._found
         with self._copy.open("w", encoding="utf-8") as copy:
             for index, row in enumerate(READERS[self._understood.kind].rows(self._file)):
@@ -171,7 +175,7 @@ class _Conversion:
         return row if self._answers is None else self._answers.joined(row)
 
     def _line(self, index: int, ours: OurRow) -> dict[str, Any]:
-        """The row in our layout; of one that cannot be asked, why."""
+        """The row in our layout; for a row that cannot be asked, the reason under UNREADABLE."""
         question_id = ours.values.get("question_id")
         names: list[str] = []
         try:
@@ -228,7 +232,7 @@ class _Conversion:
             self._rewrite()
 
     def _rewrite(self) -> None:
-        """Positions as letters, and all images in one folder, now that the whole file is known."""
+        """Rewrites what only the whole file decides: option positions as letters, image folders."""
         first = self._first_position()
         done = self._copy.with_suffix(".done")
         with self._copy.open(encoding="utf-8") as copy, done.open("w", encoding="utf-8") as out:
@@ -247,7 +251,7 @@ class _Conversion:
         done.replace(self._copy)
 
     def _first_position(self) -> int:
-        """Whether positions are counted from 0 or from 1: from 1 where that alone is possible."""
+        """The number of the first option (0 or 1): 1 only where counting from 0 is impossible."""
         positions = self._positions.values()
         first = int(
             all(place > 0 for place, _ in positions)

@@ -1,6 +1,6 @@
-"""From a record of a source (a JSON object, a parquet row) to a row.
+"""Makes a row of a record of a source (a JSON object, a parquet row).
 
-Never raises: what is wrong with a record becomes the row's error.
+Never raises for a bad record: the reason becomes the row's error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIELDS = {
     "precision": "digits behind the point that the answer has (row_format mathvista)",
     "unit": "the unit of the answer (row_format mathvista)",
 }
-"""The keys of a source's `columns`, with what their columns hold."""
+"""The field names that a source's `columns` may have, and what each holds."""
 
 REQUIRED = ("question", "image")
 REQUIRED_TO_SCORE = {
@@ -39,7 +39,7 @@ the questions of MMMU-Pro's vision half stand in the images."""
 
 
 def required_fields(row_format: str) -> tuple[str, ...]:
-    """The fields that a source must have a column for, to be asked."""
+    """The fields that a source must have a column for, so that its rows can be asked."""
     return ("image",) if row_format == "mmmu_pro_vision" else REQUIRED
 
 
@@ -51,7 +51,16 @@ def to_row(
     image_names: Sequence[str] = (),
     error: str = "",
 ) -> RawRow:
-    """The row for one record, keyed by our field names (FIELDS); `error`: known already."""
+    """Makes the row for one record.
+
+    Args:
+        row_format: a name in formats.FORMATS
+        index: the row's number, from 0
+        record: the values by our field names (FIELDS)
+        images: the row's images
+        image_names: what the source calls them
+        error: why the row is bad, where that is known already
+    """
     values: dict[str, Any] = {}
     try:
         values = format_of(row_format)(record)

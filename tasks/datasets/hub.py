@@ -1,7 +1,7 @@
-"""A dataset repository on the hub: its revision, its files, and how to get them.
+"""Dataset repositories on the hub: their commits, their files, and how to fetch them.
 
-HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured. The token is sent to the endpoint only and
-never becomes part of a message, a manifest or a path.
+HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured. The token is sent to the endpoint only, and
+is never written into a message, a manifest or a path.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ ATTEMPTS = 5
 REACH_ATTEMPTS = 3
 CONNECT_SECONDS = 10
 _REACHED: set[str] = set()
-"""Endpoints that have answered this process."""
+"""Endpoints that have answered a request of this process."""
 PASSING = (408, 429, 500, 502, 503, 504)
-"""HTTP statuses that another attempt may not meet."""
+"""HTTP statuses after which another attempt may succeed."""
 
 
 def offline() -> bool:
@@ -49,7 +49,7 @@ def offline() -> bool:
 
 
 class DatasetRepo:
-    """One dataset repository at one commit, known after `resolve`."""
+    """One dataset repository; `resolve` pins it to a commit."""
 
     def __init__(self, repo: str) -> None:
         self.name = repo
@@ -94,9 +94,14 @@ class DatasetRepo:
         return self.commit
 
     def list(self, patterns: Sequence[str], keys: str = "source.files") -> list[RemoteFile]:
-        """The files that match a glob pattern, sorted by path, at least one a pattern.
+        """Lists the files that match the patterns, sorted by path.
 
-        Raises UserError that lists what is there instead.
+        Args:
+            patterns: glob patterns
+            keys: the configuration keys that the patterns come from, for messages
+
+        Raises:
+            UserError: no file matches one of the patterns; the message lists the files there are
         """
         entries = self._ask(
             lambda: list(
@@ -126,7 +131,9 @@ class DatasetRepo:
         ]
 
     def _ask(self, call: Callable[[], T], revision: str) -> T:
-        """The call's result; waits and asks again where the hub says that it is busy."""
+        """Calls the hub, again after a pause where it is busy. Raises UserError where it
+        refuses.
+        """
         self._reach()
         try:
             answer: T = retrying(ATTEMPTS)(self._ask_once, call, revision)
@@ -157,14 +164,17 @@ class DatasetRepo:
             raise TryAgain(f"HTTP {status}", asked) from None
         except Exception as error:
             # The client has changed its HTTP library before (requests, httpx, httpx2), so a
-            # failed connection is known by the package that its class comes from. It has
-            # tried again itself by now.
+            # failed connection is recognised by the package of its class. The client has
+            # already tried again itself.
             if type(error).__module__.partition(".")[0] not in {"httpx", "httpx2", "requests"}:
                 raise
             raise self._unreachable(error) from None
 
     def _reach(self) -> None:
-        """Raises UserError within seconds where nothing answers; the client tries for half a minute."""
+        """Raises UserError within seconds where nothing answers.
+
+        The hub's client itself would go on trying for half a minute.
+        """
         if self.endpoint in _REACHED:
             return
         try:
@@ -199,18 +209,18 @@ class DatasetRepo:
             " read access"
         )
 
-    # What pixtrack.tasks.transfer.download needs of a source.
+    # The methods that pixtrack.tasks.transfer.download needs.
 
     def url(self, path: str) -> str:
-        """Where a file's content is."""
+        """The address of a file's content."""
         return f"{self.endpoint}/datasets/{self.name}/resolve/{self.commit}/{quote(path)}"
 
     def headers(self) -> Mapping[str, str]:
-        """The token, where there is one."""
+        """The headers of every request: the token, where there is one."""
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     def refusal(self, response: httpx.Response, path: str) -> UserError | None:
-        """What a status means where trying again does not help."""
+        """The error for a response after which trying again is useless; None for any other."""
         if response.headers.get("x-error-code") == "GatedRepo":
             return self._gated()
         if response.status_code in (401, 403):
@@ -227,7 +237,7 @@ class DatasetRepo:
 
 
 def nothing_matches(where: str, pattern: str, keys: str, paths: Sequence[str]) -> UserError:
-    """The error for a pattern that no file fits: says what is there, numbered shards as one."""
+    """The error for a pattern that no file matches; it lists the files, numbered shards as one."""
     kinds = sorted({re.sub(r"\d{5}-of-\d{5}", "*", path) for path in paths})
     shown = ", ".join(kinds[:12]) + (f", … ({len(kinds)} kinds)" if len(kinds) > 12 else "")
     return UserError(f"{where}: no file matches {keys} {pattern!r}; there are: {shown or 'none'}")
@@ -278,7 +288,7 @@ def cached_files(repo: str, revision: str, patterns: Sequence[str]) -> tuple[str
 
 
 def cached_file(repo: str, commit: str, file: RemoteFile) -> Path | None:
-    """The file in the hub client's own cache, where it is there with the listed content."""
+    """The file in the hub client's cache; None unless it is there with the listed content."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repo, file.path, revision=commit, repo_type="dataset")

@@ -1,7 +1,7 @@
-"""PDF documents of a hub repository, as the images of rows that name them.
+"""Turns the PDF documents of a hub repository into the page images of the rows that name them.
 
-They are fetched in the order in which rows need them, the next one while one is rendered, and
-leave the disk when their pages are there.
+Documents are fetched in the order in which the rows need them, the next one while one is rendered,
+and are deleted once their pages exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ F = TypeVar("F")
 
 
 class HubDocuments(Generic[F]):
-    """The documents by file name. `F` is what stands for a file: a listed one, or a path."""
+    """The documents by file name. `F` is the type of a file: a listed one of the hub, or a path."""
 
     def __init__(
         self,
@@ -27,9 +27,13 @@ class HubDocuments(Generic[F]):
         pages: PdfPages,
         missing: Callable[[str], Exception],
     ) -> None:
-        """`shards` brings files onto this disk; `pages` renders them.
+        """Remembers where documents come from; fetches nothing yet.
 
-        `missing`: what to raise for a name that no file has.
+        Args:
+            files: the documents by file name
+            shards: makes what brings the given files onto this disk
+            pages: renders them
+            missing: makes the exception for a name that no file has
         """
         self._files, self._shards_of, self._renderer = files, shards, pages
         self._missing = missing
@@ -38,7 +42,7 @@ class HubDocuments(Generic[F]):
         self._shards: Shards | None = None
 
     def expect(self, names: Sequence[object]) -> None:
-        """Fetches these next, in this order."""
+        """Announces the documents that are needed next, in this order, and starts fetching them."""
         self.close()
         wanted = [name for name in dict.fromkeys(names) if isinstance(name, str)]
         wanted = [name for name in wanted if name in self._files and name not in self._pages]
@@ -46,10 +50,10 @@ class HubDocuments(Generic[F]):
         self._shards = self._shards_of([self._files[name] for name in wanted])
 
     def pages_of(self, name: object) -> list[Path]:
-        """The pages of a document that is expected, in their order.
+        """The pages, in order, of a document that `expect` announced.
 
-        Raises BadImage for a document that cannot be rendered, UserError where it cannot be fetched,
-        and what `missing` says for a name that no file has.
+        Raises BadImage for a document that cannot be rendered, UserError where it cannot be
+        fetched, and the exception of `missing` for a name that no file has.
         """
         if not isinstance(name, str) or not name:
             raise BadImage("no file name")

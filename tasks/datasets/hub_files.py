@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HubFiles:
-    """A dataset's files, pinned."""
+    """The files of a dataset at its pinned commit."""
 
     commit: str
     described: list[dict[str, Any]]
     """Path, size and sha256 of each parquet file, in order."""
     shards: Shards
-    """The parquet files by their number."""
+    """Gives the parquet files, by their number in `described`."""
     documents: HubDocuments[Any] | None
-    """Where the dataset's images are the pages of PDF documents."""
+    """The documents, where the dataset's images are the pages of PDFs; else None."""
 
     def close(self) -> None:
         """Stops fetching."""
@@ -45,9 +45,10 @@ class HubFiles:
 def open_files(
     config: DatasetConfig, source: HubDataset, home: Home, on_bytes: BytesCallback | None
 ) -> HubFiles:
-    """The files at the commit that the revision stands for. Raises UserError.
+    """The files at the commit that the configured revision stands for.
 
-    With HF_HUB_OFFLINE they are the hub client's own copies.
+    With HF_HUB_OFFLINE they are those in the hub client's cache. Raises UserError where the
+    repository, the revision or a file cannot be found or fetched.
     """
     if offline():
         return _cached(source, home)

@@ -1,7 +1,7 @@
-"""Parquet files on the hub: pinned to a commit, read row group by row group.
+"""The source `hub`: parquet files pinned to a commit, read row group by row group.
 
-Memory stays at one row group's column page and one batch of images, whatever a file's size: text
-columns are read first, and images only of the rows that are kept.
+Whatever a file's size, memory holds one column page of a row group and one batch of images: text
+columns are read first, and images only for the rows that are kept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Kept(NamedTuple):
     record: Mapping[str, Any]
     error: str
     where: str
-    """Its file and number, for messages."""
+    """File and row number, for messages."""
 
 
 class HubSource:
@@ -131,7 +131,14 @@ class HubSource:
     def _read(
         self, file: pq.ParquetFile, name: str, skip: int, next_index: int
     ) -> Iterator[tuple[tuple[RawRow, ...], int]]:
-        """Rows behind the first `skip` of the file, with the number of rows read so far."""
+        """The kept rows of a file in batches, each with the number of file rows read so far.
+
+        Args:
+            file: the file
+            name: its name, for messages
+            skip: how many of its rows were done before
+            next_index: the index of the next kept row
+        """
         self._check_known(file.schema_arrow.names, name)
         source = self._source
         documents = self._files.documents
@@ -165,7 +172,7 @@ class HubSource:
     def _with_images(
         self, file: pq.ParquetFile, group: int, kept: Mapping[int, _Kept], next_index: int
     ) -> Iterator[tuple[tuple[RawRow, ...], int]]:
-        """The kept rows of a row group with the images of its cells, and the rows read so far."""
+        """The kept rows of a row group with the images in their cells, as `_read` returns them."""
         shown = self._image_columns()
         row = 0
         for images in file.iter_batches(
@@ -187,7 +194,7 @@ class HubSource:
     def _with_pages(
         self, documents: HubDocuments[Any], kept: Mapping[int, _Kept], next_index: int
     ) -> Iterator[tuple[tuple[RawRow, ...], int]]:
-        """The kept rows of a row group with the pages of the documents that they name."""
+        """The kept rows of a row group with the pages of the documents they name, as `_read`."""
         column = self._source.columns["image"]
         documents.expect([one.record.get(column) for one in kept.values()])
         for number, (row, one) in enumerate(kept.items()):

@@ -1,4 +1,4 @@
-"""The image store: image files under their content hash, written once, whole or not at all."""
+"""The image store: each image file once, named by its content hash, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from pixtrack.tasks.images import BadImage, inspect_image
 
 MAX_FILE_BYTES = 100 * 2**20
-"""Larger image files are refused: reading one would break the promise about memory."""
+"""Larger image files are refused: an image is held in memory whole while it is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +26,31 @@ class StoredImage:
     height: int
     bytes: int
     frames: int = 1
-    """Of an animation, of which the first is shown."""
+    """Number of frames; of an animation only the first is shown."""
 
 
 class ImageStore:
-    """Takes image files in as they came: no re-encoding, ab/abcdef….png.
+    """Stores image files unchanged, as ab/abcdef….png below its root.
 
-    Threads and processes may add at once, the same image too: each writes a file of its own and
-    renames it into place.
+    Several threads and processes may add images at the same time, even the same one: each writes a
+    file of its own and renames it into place.
     """
 
     def __init__(self, root: Path, own: Path | None = None) -> None:
-        """`own`: a folder whose files nobody changes (rendered pages): linked instead of copied."""
+        """Opens the store.
+
+        Args:
+            root: its folder
+            own: a folder whose files never change (rendered pages): they are linked, not copied
+        """
         self.root = root
         self._own = own
         self._known: dict[str, StoredImage] = {}
 
     def add(self, image: bytes | Path) -> StoredImage:
-        """Checks the image and stores it. Raises BadImage with a reason, OSError for a full disk."""
+        """Checks the image and stores it. Raises BadImage with a reason, OSError for a full
+        disk.
+        """
         data = image if isinstance(image, bytes) else _read(image)
         if len(data) > MAX_FILE_BYTES:
             raise BadImage(f"{len(data):,} bytes is more than {MAX_FILE_BYTES:,}")
@@ -60,13 +67,15 @@ class ImageStore:
         return stored
 
     def _linked(self, image: bytes | Path, path: Path) -> bool:
-        """Whether a file of `own` got a second name here: not on every disk, nor across two."""
+        """Hard-links a file of `own` into the store; False where the file system does not allow
+        it.
+        """
         if self._own is None or isinstance(image, bytes) or not image.is_relative_to(self._own):
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             path.hardlink_to(image)
-        except OSError:  # there already, too, perhaps with another size: `_write` looks
+        except OSError:  # also where the target exists, perhaps with another size: `_write` checks
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""dataset.json: what a prepared dataset is, where it came from and what was found in it."""
+"""dataset.json, the description of a prepared dataset: its source, counts and digests."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pydantic import BaseModel, ConfigDict
 from pixtrack.configs.paths import Home
 
 FORMAT = 1
-"""Raised when the same source and configuration are prepared into different samples."""
+"""Version of preparation; increased when the same source and configuration give other samples."""
 
 
 class Manifest(BaseModel):
-    """dataset.json. Written last: a folder with a readable one is a prepared dataset."""
+    """The content of dataset.json. It is written last, so a folder that has it is complete."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     name: str
     digest: str
-    """table.question_digest of the samples."""
+    """`samples_file.question_digest` of the samples."""
     gold_digest: str
     samples: int
     failed: int
@@ -28,18 +28,18 @@ class Manifest(BaseModel):
     images: int
     image_bytes: int
     settings: dict[str, Any]
-    """What of the configuration decides the samples; another value means preparing again."""
+    """The part of the configuration that decides the samples; where it differs, prepare again."""
     source: dict[str, Any]
     """Where the rows came from, with the full revision and the files' hashes."""
     notes: dict[str, int]
-    """Counts of what was met on the way: duplicate ids, rows left out, golds that differ, …"""
+    """Counts of peculiarities: duplicate ids, rows left out, golds that differ, …"""
     prepared_at: str
     """UTC, ISO 8601."""
     seconds: float
 
 
 def folder(home: Home, name: str) -> Path:
-    """Where a prepared dataset lies."""
+    """The folder of a prepared dataset."""
     return home.datasets / name
 
 

@@ -1,4 +1,4 @@
-"""What a user says of a dataset of their own."""
+"""The options of `pixtrack datasets add`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class NewDataset:
-    """What a user says of a dataset; what is empty is found out or takes a default."""
+    """What a user says of a new dataset. An empty field is derived from the file or a default."""
 
     name: str
     qa_file: Path
     img_folder: Path | None = None
-    """Where image names start; None: the folder of `qa_file`."""
+    """The folder that image names are relative to; None: the folder of `qa_file`."""
     answers_file: Path | None = None
     """A second file with the golds, joined by the question's id, as VQA has them."""
     text_only: bool = False
-    """Whether the questions are on no image at all."""
+    """Whether the questions have no images at all."""
     dpi: int | None = None
-    """The resolution that pages of PDF documents get; None: the default."""
+    """Resolution at which pages of PDF documents are rendered; None: the default."""
     metrics: tuple[str, ...] = ()
     headline: str = ""
     prompt: str = ""

@@ -1,4 +1,6 @@
-"""Reading parquet: records with their errors, images out of cells, and how many fit in memory."""
+"""Reads parquet tables: records with their errors, images in cells, and batches that fit in
+memory.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 BATCH_BYTES = 8 * 2**20
-"""Images handed on at once. The peak is the page that they come from, twice (compressed and not):
-a row group of 100 MB of images, as DocVQA has them, prepares in 430 MB in all."""
+"""Bytes of images in one batch. Peak memory is decided by the column page that they come from,
+which is held twice (compressed and not): preparing DocVQA, with row groups of 100 MB of images,
+takes 430 MB in all."""
 BATCH_ROWS = 64
 
 
 def records_of(table: pa.Table) -> list[tuple[dict[str, Any], str]]:
-    """Each row with its error; strings that are not UTF-8 spoil their own row only."""
+    """Each row with its error ("" where it has none): a string that is not UTF-8 affects its row
+    alone.
+    """
     try:
         return [(record, "") for record in table.to_pylist()]
     except UnicodeDecodeError:
@@ -29,9 +34,14 @@ def records_of(table: pa.Table) -> list[tuple[dict[str, Any], str]]:
 
 
 def images_of(cells: Sequence[pa.Scalar], where: str) -> tuple[list[bytes], list[str], str]:
-    """(the images of a row's cells, what each is called, why one cannot be used or "").
+    """Takes the images out of a row's cells.
 
-    A cell holds bytes, the datasets library's {bytes, path}, a list of either, or nothing.
+    Args:
+        cells: each holds bytes, the datasets library's {bytes, path}, a list of either, or nothing
+        where: the row's place, for messages
+
+    Returns:
+        the images, the name of each, and why one cannot be used ("" where all can)
     """
     images: list[bytes] = []
     names: list[str] = []
@@ -52,7 +62,7 @@ def images_of(cells: Sequence[pa.Scalar], where: str) -> tuple[list[bytes], list
 
 
 def batch_rows(file: pq.ParquetFile, group: int, shown: Sequence[str]) -> int:
-    """How many rows of that group fit into a batch, by the mean size of their images."""
+    """How many rows of the row group fit into BATCH_BYTES, by the mean size of the shown images."""
     meta = file.metadata.row_group(group)
     size = sum(
         meta.column(i).total_uncompressed_size

@@ -1,8 +1,8 @@
-"""PDF documents as images: each page rendered once, kept by the document's content and the resolution.
+"""Renders PDF documents to page images, each document once for each resolution.
 
-Pages lie in the data home under `pages/DIGEST-DPIdpi/0001.png`, the document's sha256 before the
-resolution; a file `whole` beside them says that none is missing. Processes of their own render them
-(`pdf_worker`), by pypdfium2, Chromium's renderer.
+Pages are kept in the data home as `pages/DIGEST-DPIdpi/0001.png`, where DIGEST is the document's
+sha256; a file `whole` beside them says that none is missing. Separate processes (`pdf_worker`)
+render them with pypdfium2, Chromium's renderer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WHOLE = "whole"
 
 
 class PdfPages:
-    """Renders documents into a folder. `most`: a document of more pages is refused."""
+    """Renders documents into a folder; a document of more than `most` pages is refused."""
 
     def __init__(self, folder: Path, dpi: int, most: int) -> None:
         self._folder = folder
@@ -30,10 +30,10 @@ class PdfPages:
         self._renderers = Renderers()
 
     def of(self, document: Path) -> list[Path]:
-        """The document's pages as PNG files, in order; rendered if they are not there yet.
+        """The document's pages as PNG files, in order; rendered if they do not exist yet.
 
-        Raises BadImage, always with the same reason for a document, for one that is damaged,
-        encrypted, empty or too long, and OSError for a disk that takes no more.
+        Raises BadImage for a document that is damaged, encrypted, empty or too long, with the same
+        reason every time, and OSError for a full disk.
         """
         if document not in self._known:
             try:

@@ -1,4 +1,4 @@
-"""The processes that render PDF pages, driven from here: started when needed, ended when they fail."""
+"""Drives the processes that render PDF pages: starts them when needed, ends those that fail."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pixtrack.tasks.processes import stop
 WORKER = (sys.executable, "-m", "pixtrack.tasks.datasets.pdf_worker")
 MOST_RENDERERS = 4
 PAGE_SECONDS = 60.0
-"""A page of 100 megapixels takes three seconds; one that takes longer than this never ends."""
+"""Limit for one page; one of 100 megapixels takes about three seconds."""
 
 
 class Renderer:
-    """One process. Not to be used by two threads at once."""
+    """One rendering process. Not thread-safe."""
 
     def __init__(self) -> None:
-        # A document is a stranger's file: the process gets no secret of this one's environment.
+        # A document is not trusted: the process gets none of the secrets in this environment.
         kept = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")
         self._process = subprocess.Popen(
             WORKER,
@@ -35,13 +35,17 @@ class Renderer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={name: os.environ[name] for name in kept if name in os.environ},
-            start_new_session=True,  # an interrupt is for this process, which then ends the other
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the other
         )
         self._read = b""
         self._close = weakref.finalize(self, _end, self._process)
 
     def ask(self, command: list[Any]) -> dict[str, Any]:
-        """The answer to a command. Raises BadImage where there is none, OSError for a full disk."""
+        """Sends a command and returns the reply.
+
+        Raises BadImage for a document or page that cannot be rendered, which includes a process
+        that dies or takes too long, and OSError for a full disk.
+        """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
@@ -65,11 +69,13 @@ class Renderer:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the process runs."""
         return self._close.alive and self._process.poll() is None
 
     def _line(self) -> bytes | None:
-        """The next line; None where the process ended. Raises BadImage where it takes too long."""
+        """The next line of output; None where the process ended. Raises BadImage after
+        PAGE_SECONDS.
+        """
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         deadline = time.monotonic() + PAGE_SECONDS
@@ -97,17 +103,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Renderers:
-    """As many processes as there are cores, which share a document's pages."""
+    """A pool of one process a core, among which a document's pages are divided."""
 
     def __init__(self, count: int | None = None) -> None:
         self._count = count or min(MOST_RENDERERS, os.cpu_count() or 1)
         self._renderers: list[Renderer] = []
 
     def render(self, document: Path, dpi: int, most: int, folder: Path) -> None:
-        """Every page of the document as folder/0001.png, …
+        """Renders every page of the document into folder/0001.png, ….
 
-        Raises BadImage for a document that cannot be rendered whole, with the reason that its
-        first bad page has, and OSError for a disk that takes no more.
+        Args:
+            document: the PDF file
+            dpi: the resolution
+            most: a document of more pages is refused
+            folder: where the pages go
+
+        Raises:
+            BadImage: the document cannot be rendered whole; the reason is its first bad page's
+            OSError: the disk is full
         """
         count = self._open(0, document)
         if count == 0:

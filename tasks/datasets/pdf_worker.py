@@ -1,12 +1,14 @@
-"""Renders pages of PDF documents in a process of its own: PDFium is not thread-safe, and a hostile
-document may crash it, take all memory or never end.
+"""The process that renders pages of PDF documents.
+
+PDFium is not thread-safe, and a hostile document may crash it, take all memory or never end: in a
+process of its own, it harms nothing else.
 
     python -m pixtrack.tasks.datasets.pdf_worker
 
-Each line of standard input is a JSON list, and is answered by one line: ["open", PATH] by
-{"count": PAGES}, ["page", NUMBER, DPI, FILE] by {"done": NUMBER} when the page (from 0) is in the
-file as PNG, and either by {"error": REASON} or {"errno": NUMBER, "error": REASON} for a disk that
-takes no more. It ends with its standard input.
+Each line of standard input is a command, a JSON list; each reply is one line of JSON.
+["open", PATH] is answered by {"count": PAGES}; ["page", NUMBER, DPI, FILE] (pages count from 0) by
+{"done": NUMBER} once the page is in the file as PNG. A command that fails is answered by
+{"error": REASON}, with "errno" where the disk is full. The process ends when standard input closes.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pixtrack.tasks.images import MAX_PIXELS
 
 POINTS_AN_INCH = 72
 MOST_MEMORY = 2 << 30
-"""Bytes of address space, twice what the largest page takes: one that needs more is refused."""
+"""Limit of the address space in bytes: twice what the largest accepted page takes."""
 
 
 class Unusable(Exception):
@@ -33,7 +35,7 @@ class Unusable(Exception):
 
 
 class Worker:
-    """One document at a time."""
+    """Holds the open document and carries out commands."""
 
     def __init__(self) -> None:
         self._document: PdfDocument | None = None
@@ -90,7 +92,7 @@ class Worker:
 
 
 def limit_memory() -> None:
-    """Holds this process to MOST_MEMORY, where the system can."""
+    """Limits this process to MOST_MEMORY, where the operating system supports that."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -100,7 +102,7 @@ def limit_memory() -> None:
 
 
 def main() -> None:
-    """Answers until nobody asks."""
+    """Carries out the commands of standard input until it closes."""
     limit_memory()
     worker = Worker()
     # Whatever a library prints, C's too, is no answer.

@@ -1,7 +1,8 @@
-"""The annotation file of a hub dataset: fetched once, checked against its pinned sha256, kept.
+"""The annotation file of a hub dataset: fetched once, checked against its pinned sha256, and kept.
 
-DATASETS/annotations/SHA256.jsonl holds it for all datasets; a file that somebody has already goes
-in by `keep` (`pixtrack datasets prepare NAME --annotations FILE`), checked like a fetched one.
+It is kept as annotations/SHA256.jsonl in the folder of datasets. A copy that a user already has is
+taken in by `keep` (`pixtrack datasets prepare NAME --annotations FILE`) and checked in the same
+way.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ MAX_BYTES = 100_000_000
 
 
 class Unavailable(UserError):
-    """The file cannot be had here and now; a wrong file is a plain UserError."""
+    """The annotation file cannot be fetched now; a file with other content is a plain UserError."""
 
 
 def annotation_file(config: DatasetConfig, source: HubDataset, home: Home) -> Path:
-    """The pinned annotation file on this disk. Raises Unavailable, or UserError for a wrong one."""
+    """The pinned annotation file on this disk, fetched if needed.
+
+    Raises Unavailable where it cannot be fetched, UserError where it has other content.
+    """
     kept = _place(home, source)
     if kept.is_file() and file_sha256(kept) == source.annotations_sha256:
         return kept
@@ -62,7 +66,9 @@ def annotation_file(config: DatasetConfig, source: HubDataset, home: Home) -> Pa
 
 
 def keep(config: DatasetConfig, source: HubDataset, home: Home, file: Path) -> Path:
-    """Takes a local copy of the annotation file in. Raises UserError where it is another file."""
+    """Copies a local annotation file into the data home. Raises UserError unless it is the pinned
+    one.
+    """
     if not file.is_file():
         raise UserError(f"{file}: no such file (--annotations)")
     if not source.annotations_sha256:

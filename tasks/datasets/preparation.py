@@ -1,8 +1,7 @@
-"""From a source's rows to a prepared dataset: images checked and stored, samples in one file.
+"""Makes a prepared dataset of a source's rows: checks and stores images, writes the samples.
 
-Comes after nothing but the configuration and before inference. The work is journalled batch by
-batch, so that an interrupted preparation goes on where it stopped; a lock lets one process
-prepare a dataset while others wait for its result.
+The work is journalled batch by batch, so that an interrupted preparation goes on where it stopped.
+A lock lets one process prepare a dataset while others wait for its result.
 """
 
 from __future__ import annotations
@@ -45,18 +44,18 @@ from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage
 logger = logging.getLogger(__name__)
 
 ANIMATIONS = "animations_shown_by_their_first_frame"
-"""The note that counts them, once a question."""
+"""The note that counts the questions on an animation, of which the first frame is shown."""
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the rows done and the rows expected (0: unknown)."""
 
 
 def load_prepared(config: DatasetConfig, home: Home) -> PreparedDataset | None:
-    """The dataset as it was prepared, or None where that has to be done (again).
+    """The prepared dataset; None where it has to be prepared, or prepared again.
 
-    That is so when the configuration asks for other samples now, when the annotation file or an
-    image of the source's folder has changed since, when samples.parquet does not match its digest,
-    or when an image is no longer in the store. Needs no network.
+    It has to be prepared again when the configuration asks for other samples, when the annotation
+    file or an image of the source's folder has changed, when samples.parquet does not match its
+    digest, or when an image is missing from the store. Needs no network.
     """
     directory = folder(home, config.name)
     manifest = read_manifest(directory)
@@ -93,11 +92,18 @@ def prepare(
     progress: ProgressCallback | None = None,
     on_bytes: BytesCallback | None = None,
 ) -> PreparedDataset:
-    """The dataset, prepared if it is not yet; `progress` hears of every batch, `on_bytes` of what
-    is being fetched (from another thread).
+    """The dataset, prepared first where that has not been done.
 
-    A row that cannot be asked (bad image, damaged line) is kept with its error. Raises
-    UserError where the source cannot be reached or read, or where no row at all can be asked.
+    A row that cannot be asked (bad image, damaged line) is kept with its error.
+
+    Args:
+        config: the dataset
+        home: the data home
+        progress: called after every batch
+        on_bytes: called while files are fetched, from another thread
+
+    Raises:
+        UserError: the source cannot be reached or read, or none of its rows can be asked
     """
     ready = load_prepared(config, home)
     if ready is not None:
@@ -105,7 +111,7 @@ def prepare(
     try:
         home.datasets.mkdir(parents=True, exist_ok=True)
         with _lock(home, config.name):
-            ready = load_prepared(config, home)  # another process may have done it meanwhile
+            ready = load_prepared(config, home)  # another process may have prepared it meanwhile
             if ready is None:
                 _prepare(config, home, progress or (lambda *_: None), on_bytes)
                 ready = load_prepared(config, home)
@@ -188,7 +194,17 @@ def _store_images(
     by_path: dict[Path, StoredImage | str],
     pool: ThreadPoolExecutor,
 ) -> list[list[StoredImage | str]]:
-    """For each row its stored images in order, or why one is bad."""
+    """Stores the images of the rows.
+
+    Args:
+        rows: the rows
+        store: where images go
+        by_path: what became of each image file that was met before; extended
+        pool: runs the work
+
+    Returns:
+        for each row, its images in order; a string in place of an image says why it is bad
+    """
 
     def add(image: RawImage) -> StoredImage | str:
         try:

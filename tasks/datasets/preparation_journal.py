@@ -1,4 +1,4 @@
-"""How far a preparation has come, on disk: an interrupted one goes on behind its last batch."""
+"""The journal of a preparation: an interrupted one goes on after its last recorded batch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pixtrack.tasks.records import Sample
 
 
 class Progress:
-    """The journal of one preparation: a header, then one line a batch. Used under the lock.
+    """The journal of one preparation: a header, then one line for each batch.
 
-    What an earlier process left is taken up if its header says the same source and settings;
-    otherwise it is dropped. A line that was cut short is dropped too: its batch is done again.
+    Whoever uses it must hold the dataset's lock. A journal that an earlier process left is
+    continued if its header has the same source and settings; otherwise it is discarded. A line that
+    was cut short is discarded as well, and its batch done again.
     """
 
     def __init__(self, directory: Path, header: Mapping[str, Any]) -> None:
@@ -48,7 +49,10 @@ class Progress:
             self._file = None
 
     def _read(self) -> int:
-        """Takes up what is there; returns where its last whole line ends (0: nothing usable)."""
+        """Reads what an earlier process recorded.
+
+        Returns the byte offset at which the last whole line ends; 0 where nothing is usable.
+        """
         end = 0
         try:
             with self._path.open("rb") as file:
@@ -82,7 +86,7 @@ class Progress:
         cursor: dict[str, Any],
         notes: Mapping[str, int],
     ) -> None:
-        """Records a batch; it is safe from the death of this process when this returns."""
+        """Records a batch. When this returns, the batch survives the death of this process."""
         self.samples.extend(samples)
         self.sizes.update(sizes)
         self.cursor = cursor

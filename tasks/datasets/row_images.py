@@ -1,4 +1,6 @@
-"""The images of a user's rows: files found by the names that people give them, or held in the row."""
+"""The images of a user's rows: files found by the names in the rows, or data in the rows
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ _LONGEST_NAME = 1024
 
 
 class RowImages:
-    """Finds or keeps the images of rows. `kept`: the folder for those that rows hold themselves."""
+    """Finds the image files of rows; images that a row contains are written into `kept`."""
 
     def __init__(self, folder: Path, kept: Path) -> None:
         self._folder = folder
@@ -31,12 +33,17 @@ class RowImages:
         self._names_of: dict[str, str] = {}
         self._by_id: dict[str, list[str]] = {}
         self.notes: set[str] = set()
-        """What was done to find the last row's images."""
+        """Remarks for the user on how the last row's images were found."""
 
     def of(self, images: list[Any], row_id: Any) -> list[str]:
-        """What our layout calls the row's images: a name in the image folder, or in `kept`.
+        """The names of the row's images, in the image folder or (with KEPT before it) in `kept`.
 
-        Raises BadImage for one that can be neither.
+        Args:
+            images: what the row has: names, bytes, or mappings of the datasets library
+            row_id: the row's id; a later row may name it in place of the images that this one has
+
+        Raises:
+            BadImage: an image is neither a file of the folder nor image data
         """
         self.notes = set()
         names = [self._one(image) for image in images]
@@ -45,14 +52,14 @@ class RowImages:
         return names
 
     def is_kept(self, name: str) -> bool:
-        """Whether the image was in the row, and lies in `kept` now."""
+        """Whether the name is that of an image which a row contained and which is in `kept` now."""
         return name.startswith(KEPT)
 
     def keep_file(self, name: str) -> str:
-        """A file of the image folder, put beside those that rows hold."""
+        """Copies a file of the image folder into `kept` and returns its name there."""
         path = find_image(self._folder, name)
         self.kept.mkdir(exist_ok=True)
-        # A document keeps its name's end, by which it is known to be one.
+        # A PDF document keeps the ending of its name, by which it is recognised as one.
         kept = f"{hashlib.sha256(name.encode()).hexdigest()}{path.suffix.lower()}"
         shutil.copyfile(path, self.kept / kept)
         return kept
@@ -76,7 +83,7 @@ class RowImages:
         return name
 
     def _keep(self, data: bytes) -> str:
-        """Bytes as a file, under their digest. Raises BadImage where they are no image."""
+        """Writes image data into `kept` under its digest. Raises BadImage where it is no image."""
         facts = None if data.startswith(b"%PDF-") else inspect_image(data)
         self.kept.mkdir(exist_ok=True)
         name = f"{hashlib.sha256(data).hexdigest()}.{facts.extension if facts else 'pdf'}"
@@ -110,7 +117,7 @@ class RowImages:
         raise BadImage(f"image {_shown(name)}: {problem or 'no file name'}")
 
     def _other_name(self, name: str) -> str | None:
-        """The one file that can be meant; None where there is none. Raises BadImage for several."""
+        """The only file that the name can mean; None without one. Raises BadImage for several."""
         folder = self._folder.resolve()
         plain = name.replace("\\", "/")
         if "\0" in plain or len(name) > _LONGEST_NAME or ".." in PurePosixPath(plain).parts:
@@ -147,7 +154,9 @@ class RowImages:
         return True
 
     def _stems(self) -> dict[str, list[str]]:
-        """The folder's files by their names without endings, and by the numbers that these end with."""
+        """The folder's files by their names without ending, and by the numbers those names end
+        with.
+        """
         if self._by_stem is None:
             self._by_stem = {}
             for root, _, files in os.walk(self._folder):
@@ -161,7 +170,7 @@ class RowImages:
 
 
 KEPT = "kept:"
-"""Before the names of images that were in the rows, until it is known where they will lie."""
+"""Prefix of the names of images that rows contained, until their final folder is known."""
 
 
 def _stem(name: str) -> str:
@@ -170,13 +179,13 @@ def _stem(name: str) -> str:
 
 
 def _number(stem: str) -> str:
-    """COCO_val2014_000000262148 is 262148's."""
+    """The number at the end of a file's stem: "262148" of COCO_val2014_000000262148; else ""."""
     found = re.fullmatch(r"(?:.*_)?0*(\d{1,18})", stem)
     return found.group(1) if found else ""
 
 
 def _decoded(text: str) -> bytes | None:
-    """The data of base64, with or without a data: address before it; None for other text."""
+    """Decodes base64, with or without `data:…;base64,` before it; None for any other text."""
     encoded = text.partition(",")[2] if text.startswith("data:image/") else text
     if len(encoded) < _SHORTEST_BASE64 or not _BASE64.fullmatch(encoded):
         return None

@@ -1,4 +1,6 @@
-"""A record of a user's file as a row of our own layout: its question, golds and options."""
+"""Converts a record of a user's file to a row of our own layout: its question, golds and
+options.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,19 @@ _LETTERED = re.compile(r"\s*\(?([A-Z])[.):]\s+(.*)", re.DOTALL)
 
 @dataclass
 class OurRow:
-    """A row by our own fields, or why it is none."""
+    """A row by our own field names, or the reason why the record is none."""
 
     place: str
     values: dict[str, Any] = field(default_factory=dict)
     images: list[Any] | None = None
-    """As the file has them: names, bytes, mappings; None where it says nothing of images."""
+    """As in the file: names, bytes, mappings; None where the record has no image field."""
     error: str = ""
     unchanged: bool = True
-    """Whether the reader of our own layout takes the same from the record as it stands."""
+    """Whether reading the original record in our own layout gives the same row."""
 
 
 def as_our_row(row: FileRow, understood: Understood) -> OurRow:
-    """The record by our fields; what is worth knowing of it is counted into `understood`."""
+    """The record by our field names. Remarks on it are counted in `understood.notes`."""
     understood.rows += 1
     ours = OurRow(row.place)
     if row.error:
@@ -63,7 +65,7 @@ def as_our_row(row: FileRow, understood: Understood) -> OurRow:
 
 
 def _plain(value: Any, key: str) -> Any:
-    """JSON's types: dates and decimals as text, bytes as text, a missing number as nothing."""
+    """The value in JSON's types: dates, decimals and bytes become text, NaN becomes None."""
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, bytes):
@@ -134,7 +136,7 @@ def _options(ours: OurRow, row: FileRow, understood: Understood) -> None:
 
 
 def _without_letters(options: list[str]) -> list[str]:
-    """The texts of options that all begin with their own letters (A. red, B. blue); else none."""
+    """The texts of options that each begin with their letter (A. red, B. blue); else []."""
     found = [_LETTERED.fullmatch(option) for option in options]
     matches = [match for match in found if match is not None]
     if len(matches) < len(options) or len(options) < 2:
@@ -144,7 +146,7 @@ def _without_letters(options: list[str]) -> list[str]:
 
 
 def _golds(ours: OurRow, understood: Understood) -> None:
-    """The golds, whatever holds them; an empty list where there are none."""
+    """Puts the golds into `ours`, from whatever the record has them in; [] without any."""
     value = found = ours.values.get("answers")
     several_turns = isinstance(ours.values["question"], list)
     if isinstance(value, Mapping):
@@ -198,7 +200,7 @@ def _compare_with_options(ours: OurRow, understood: Understood) -> None:
 
 
 def position_of(ours: OurRow) -> int | None:
-    """The gold that is a number and none of the options: an option's position, maybe from 1."""
+    """The gold as an option's position (from 0 or 1); None where it is no number, or an option."""
     options, value = ours.values.get("options"), ours.values.get("answers")
     if not options:
         return None
@@ -210,7 +212,9 @@ def position_of(ours: OurRow) -> int | None:
 
 
 def _items(text: str) -> list[Any] | None:
-    """The items of a list's text, in Python's words or NumPy's ("['a' 'b']", without commas)."""
+    """The items of the text of a list as Python writes it, or NumPy ("['a' 'b']"); None for
+    others.
+    """
     strings = _side_by_side(text)
     if strings is not None:
         return strings
@@ -219,7 +223,7 @@ def _items(text: str) -> list[Any] | None:
 
 
 def _side_by_side(text: str) -> list[Any] | None:
-    """The strings of a list that has no commas: Python would read them as one."""
+    """The strings of a list's text without commas, which Python would read as one string."""
     if len(text) > LONGEST or "," in re.sub(r"'[^']*'|\"[^\"]*\"", "", text):
         return None
     try:

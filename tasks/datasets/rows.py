@@ -1,4 +1,4 @@
-"""What sources deliver: rows before their images are checked and stored."""
+"""The interface of a source, and the rows that it returns before their images are checked."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, Protocol
 from pixtrack.tasks.records import Sample, Turn
 
 RawImage = bytes | Path
-"""An image file's bytes as they came, or its path."""
+"""The unchanged bytes of an image file, or its path."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One question of a source. `error` says why the row is bad; such a row is kept, not asked."""
+    """One question of a source. A row with an `error` is kept as a failed sample and not asked."""
 
     index: int
     question_id: str
     question: str
     answers: tuple[str, ...]
     images: tuple[RawImage, ...] = ()
-    """Each image file's bytes as they came, or its path, in order."""
+    """The row's images, in order."""
     image_names: tuple[str, ...] = ()
     """What the source calls each image, for messages."""
     history: tuple[Turn, ...] = ()
@@ -34,30 +34,35 @@ class RawRow:
     options: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
     cluster: str = ""
-    """What makes questions dependent; "": the images."""
+    """Questions with the same value have dependent errors (a document's id); "": the images
+    decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some rows, small enough to hold in memory with their images, and where to go on after them."""
+    """Some rows, few enough to hold with their images in memory, and where to continue after
+    them.
+    """
 
     rows: tuple[RawRow, ...]
     cursor: dict[str, Any]
-    """Handed back to the source by the next process, if this one is interrupted. JSON."""
+    """JSON-ready position after the rows. If the preparation is interrupted, the next process
+    passes it to `Source.batches`."""
     notes: dict[str, int] = field(default_factory=dict)
-    """Counts to add up over all batches and to record: rows left out, golds that differ, …"""
+    """Counts, which are summed over all batches and recorded: rows left out, golds that differ,
+    …"""
 
 
 BytesCallback = Callable[[str, int, int], None]
-"""Called with the name of a file that is being fetched, its bytes here and its bytes in all."""
+"""Called with the name of a file that is being fetched, its bytes so far and its size."""
 
 
 class Source(Protocol):
-    """Where rows come from. Opened once per preparation; everything it says is pinned by then."""
+    """Where rows come from. It is opened once per preparation and then does not change."""
 
     identity: dict[str, Any]
-    """Where the rows come from, for the manifest: kind, repository, full revision, files, … JSON.
-    A preparation that was interrupted goes on only where this is unchanged."""
+    """JSON-ready description for the manifest: kind, repository, full revision, files, ….
+    An interrupted preparation is continued only where it is unchanged."""
     total: int
     """Rows expected; 0 where that is not known."""
 
@@ -66,7 +71,7 @@ class Source(Protocol):
         ...
 
     def finish(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], dict[str, int]]:
-        """The samples as they are to be kept (reindexed, say), and counts to record."""
+        """Called with all samples: returns those to keep (reindexed, say), and counts to record."""
         ...
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ _ON_DISK = SCHEMA.append(pa.field("image_bytes", pa.list_(pa.int64()), nullable=
 
 
 def write_samples(path: Path, samples: Sequence[Sample], sizes: Mapping[str, int]) -> None:
-    """Replaces the file, whole or not at all. `sizes`: image path to its file's bytes."""
+    """Writes the file, whole or not at all. `sizes` has the size in bytes of each image path."""
     rows = [
         {**to_row(sample), "image_bytes": [sizes.get(image.path, 0) for image in sample.images]}
         for sample in samples
@@ -66,8 +66,8 @@ def write_samples(path: Path, samples: Sequence[Sample], sizes: Mapping[str, int
 def read_samples(path: Path) -> tuple[tuple[Sample, ...], dict[str, int]]:
     """All samples in order, and the size in bytes of each image file by its path.
 
-    Files of before samples had several images are read too. Raises OSError or
-    pyarrow.ArrowException for a file that is not there or not whole.
+    Files from when a sample had one image are read too. Raises OSError or
+    pyarrow.ArrowException for a file that is missing or incomplete.
     """
     table = pq.read_table(path)
     rows = table.to_pylist()
@@ -84,7 +84,7 @@ def read_samples(path: Path) -> tuple[tuple[Sample, ...], dict[str, int]]:
 
 
 def _of_one_image(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as it was written when each sample had one image, or none where that was bad."""
+    """Converts a row that was written when each sample had one image (none where it was bad)."""
     if "image" not in row or "image_bytes" not in row:
         raise pa.ArrowInvalid("not a table of samples")
     image = {
@@ -99,7 +99,7 @@ def _of_one_image(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_row(sample: Sample) -> dict[str, Any]:
-    """A sample as plain types."""
+    """The sample as a row of SCHEMA."""
     return {
         **{name: getattr(sample, name) for name in SCHEMA.names},
         "answers": list(sample.answers),
@@ -131,10 +131,12 @@ def question_digest(samples: Iterable[Sample]) -> str:
 
     Covered, for each sample in order: its index, the question, the earlier turns with their gold
     answers, the context, the images (their content hashes, which stand for their sizes too), the
-    options, and whether it can be asked at all. Not covered: where image files lie and what they are called, the
-    dataset's name and source, question ids, reasons of failures, and what only scoring reads
-    (golds, types, flags: see `gold_digest`), so the same questions on the same images have the
-    same digest from any source, and mended golds need scoring again, not asking again.
+    options, and whether it can be asked at all.
+
+    Not covered: paths and names of image files, the dataset's name and source, question ids,
+    reasons of failures, and what only scoring reads (golds, types, flags: see `gold_digest`). So
+    the same questions on the same images have the same digest from any source, and corrected golds
+    need scoring again, not asking again.
     """
     return _digest(
         [
@@ -142,7 +144,7 @@ def question_digest(samples: Iterable[Sample]) -> str:
             sample.question,
             [[turn.question, turn.answer] for turn in sample.history],
             sample.context,
-            # As it was when each sample had one image, so that old datasets keep their digest.
+            # The form from when each sample had one image: old datasets keep their digest.
             sample.image if len(sample.images) < 2 else [i.sha256 for i in sample.images],
             bool(sample.error),
             *([list(sample.options)] if sample.options else []),

@@ -1,7 +1,8 @@
-"""Parquet files of a repository, one after the other on this disk: fetched ahead, removed behind.
+"""Brings a repository's parquet files onto this disk one after the other and deletes those read.
 
-While one file is read, the next is being fetched, so that no more than two are on the disk. What
-an interrupted process left is taken up: a whole file by its hash, a part of one by its length.
+While one file is read, the next is fetched, so that no more than two are on the disk. Files of an
+interrupted process are used again: a whole one is recognised by its hash, and a partial download
+goes on at its length.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 class Shards(Protocol):
-    """Files by number."""
+    """Files that are opened by number, in ascending order."""
 
     def open(self, number: int) -> Path:
-        """The file on this disk, fetched if need be. Raises UserError."""
+        """The path of the file, fetched first where needed. Raises UserError where it cannot be."""
         ...
 
     def done(self, number: int) -> None:
-        """The file is read; it may go."""
+        """Says that the file has been read and may be deleted."""
         ...
 
     def close(self) -> None:
@@ -37,20 +38,20 @@ class Shards(Protocol):
 
 
 class LocalShards:
-    """Files that are on this disk already, and stay."""
+    """Files that are on this disk already; they are not deleted."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
 
     def open(self, number: int) -> Path:
-        """The file."""
+        """The path of the file."""
         return self._files[number]
 
     def done(self, number: int) -> None:
-        """It stays."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing."""
 
 
 class _Closed(Exception):
@@ -74,20 +75,20 @@ class HubShards:
         self._closed = False
 
     def open(self, number: int) -> Path:
-        """The file; the next one is being fetched from now on."""
+        """Waits for the file, starts fetching the next one, and returns the path."""
         self._start(number)
         path = self._jobs[number].result()
         self._start(number + 1)
         return path
 
     def done(self, number: int) -> None:
-        """Removes the file, unless it is the hub client's."""
+        """Deletes the file, unless it belongs to the hub client's cache."""
         job = self._jobs.pop(number, None)
         if job is not None and job.result().is_relative_to(self._folder):
             job.result().unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Stops fetching; what is here stays for the next process."""
+        """Stops fetching; files on the disk are left for the next process."""
         self._closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -111,7 +112,7 @@ class HubShards:
         require_space(self._folder, [file])
 
         def progress(done: int, total: int) -> None:
-            if self._closed:  # the only way to stop a transfer: its callback
+            if self._closed:  # an exception of its callback is the only way to stop a transfer
                 raise _Closed
             if self._on_bytes is not None:
                 self._on_bytes(file.path, done, total)

@@ -18,5 +18,7 @@ def prepare_dataset(
     progress: Callable[[int, int], None] | None = None,
     on_bytes: Callable[[str, int, int], None] | None = None,
 ) -> PreparedDataset:
-    """The dataset's samples and images on disk, verified; at once where they are there already."""
+    """Prepares the dataset and returns its samples; returns at once where it is prepared
+    already.
+    """
     return prepare(dataset, home, progress, on_bytes)

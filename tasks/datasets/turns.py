@@ -1,4 +1,6 @@
-"""Conversations as training files have them: LLaVA's `conversations`, and chat `messages`."""
+"""Reads conversations in the layouts of training files: LLaVA's `conversations`, chat
+`messages`.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,24 @@ MARK = "<image>"
 
 @dataclass
 class Turns:
-    """What was said."""
+    """The questions and answers of a conversation."""
 
     questions: list[str] = field(default_factory=list)
     golds: list[str] = field(default_factory=list)
-    """As many, or one fewer: the last question may have none."""
+    """As many as questions, or one fewer: the last question may have none."""
     images: list[Any] | None = None
-    """The images that stand in the messages themselves; None where none does."""
+    """The images that the messages themselves contain; None without any."""
 
 
 def read_turns(turns: Any, images: Any) -> Turns:
-    """The questions and answers; `images` is what the record says of images beside them.
+    """Reads a conversation.
 
-    Raises BadField for what is no conversation of alternating questions and answers.
+    Args:
+        turns: the list of turns
+        images: the record's image field beside them, if it has one
+
+    Raises:
+        BadField: questions and answers do not alternate
     """
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
         raise BadField("the conversation is no list of turns (`from` and `value`)")
@@ -51,7 +58,7 @@ def read_turns(turns: Any, images: Any) -> Turns:
 
 
 def _text(value: Any, number: int, images: list[Any]) -> str:
-    """A turn's text; of a list of parts its texts, with a mark where an image stands."""
+    """A turn's text; a list of parts becomes their texts, with a mark where an image stands."""
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
@@ -72,7 +79,11 @@ def _text(value: Any, number: int, images: list[Any]) -> str:
 
 
 def _numbered(questions: list[str], images: int) -> list[str]:
-    """LLaVA's `<image>` marks as ours, numbered; a single one at a question's edge goes without."""
+    """Replaces LLaVA's `<image>` marks by numbered ones.
+
+    Of a single image the mark at a question's beginning or end is removed instead: images without
+    a mark are shown before the question.
+    """
     if images < 2:
         return [text.strip().removeprefix(MARK).removesuffix(MARK).strip() for text in questions]
     numbered, count = [], 0

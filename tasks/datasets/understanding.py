@@ -1,4 +1,4 @@
-"""What the keys of a user's file mean."""
+"""Recognises what the keys of a user's file mean."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "precision": ("precision",),
     "unit": ("unit",),
 }  # fmt: skip
-"""Our fields, and what files call them; the first that a file has is taken."""
+"""Our field names to the keys that files use for them; the first that a file has is taken."""
 
 TURNS = ("conversations", "messages")
-"""Keys whose value is a list of turns: LLaVA's, and what chat interfaces take."""
+"""Keys whose value is a list of turns: LLaVA's, and that of chat interfaces."""
 
 LETTERS = "ABCDEFGHIJ"
 _OPTION_PREFIXES = ("", "choice_", "choice", "option_", "option")
@@ -39,21 +39,21 @@ _OPTION_PREFIXES = ("", "choice_", "choice", "option_", "option")
 
 @dataclass
 class Understood:
-    """What was found in a file."""
+    """How a file was understood, with remarks on its rows."""
 
     kind: str
     rows: int = 0
     fields: dict[str, str] = field(default_factory=dict)
-    """Our field to the file's key."""
+    """Our field names to the file's keys."""
     option_keys: tuple[str, ...] = ()
-    """Keys of one option each, in order."""
+    """Keys that hold one option each, in order."""
     unused: Counter[str] = field(default_factory=Counter)
-    """Keys that mean nothing to us, and in how many rows they stand."""
+    """Keys that are not used, with the number of rows that have them."""
     notes: Counter[str] = field(default_factory=Counter)
-    """What was done to rows, or is worth knowing of them, and how many they are."""
+    """Remarks on rows, each with their number."""
 
     def lines(self) -> list[str]:
-        """In words, for whoever gave the file."""
+        """The same in lines for the user."""
         said = [f"{self.kind}, {counted(self.rows)}"]
         said += [f"{ours} from {theirs!r}" for ours, theirs in self.fields.items()]
         if self.option_keys:
@@ -66,12 +66,12 @@ class Understood:
 
 
 def counted(rows: int) -> str:
-    """So many rows, in words."""
+    """The number of rows in words: `1 row`, `1,200 rows`."""
     return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def fields_found(keys: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Our field to the file's key; `chosen` (--column) overrides what is found."""
+    """Our field names to the file's keys; `chosen` (--column) overrides what is recognised."""
     found = {}
     for ours, names in SYNONYMS.items():
         for name in names:
@@ -83,7 +83,7 @@ def fields_found(keys: Sequence[str], chosen: Mapping[str, str]) -> dict[str, st
 
 
 def option_keys_found(keys: Sequence[str]) -> tuple[str, ...]:
-    """The keys that hold one option each, from the first letter on, where there are two or more."""
+    """The keys that hold one option each (A, B, …), in order; empty for fewer than two."""
     for prefix in _OPTION_PREFIXES:
         # A key that is a small letter is a coordinate or a variable more often than an option.
         names = ((f"{prefix}{letter}") for letter in LETTERS)
@@ -99,7 +99,7 @@ def option_keys_found(keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def _named(name: str, keys: Iterable[str]) -> str | None:
-    """The key of that name, exactly or else but for upper and lower case."""
+    """The key of that name, with the same case or else with another; None without one."""
     other = None
     for key in keys:
         if key == name:

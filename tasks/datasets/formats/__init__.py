@@ -1,8 +1,8 @@
 """Row formats: how questions and golds are laid out in a source's records.
 
-One function and one module a format. Each takes a record by our field names (fields.FIELDS) and
-returns values of a RawRow, or raises BadField; `images` is how many of the row's images are shown
-(all, where it is left out). Adding a format is adding a module and a row here.
+One function and one module for each format. A function takes a record by our field names
+(fields.FIELDS) and returns values of a RawRow, or raises BadField. The value `images` is how many
+of the row's images are shown; without it all are. A new format is a module and a row of FORMATS.
 """
 
 from __future__ import annotations

@@ -13,14 +13,14 @@ class BadField(ValueError):
 
 
 def listed(value: Any) -> list[Any]:
-    """The items of a list, a single value as one item, nothing as none."""
+    """The items of a list; a single value as a list of one; an empty list for None."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def items_of(value: Any) -> list[Any]:
-    """The items of a list's text, else the value alone."""
+    """The items of a string that is the text of a Python list; else the value as the only item."""
     items = read_list(value) if isinstance(value, str) and value.startswith("[") else None
     return [value] if items is None else list(items)
 
@@ -39,7 +39,7 @@ def letter(position: int) -> str:
 
 
 def text_of(value: Any, what: str) -> str:
-    """A string as it stands, a number as Python writes it; anything else is refused."""
+    """A string unchanged, a number as Python writes it. Raises BadField for anything else."""
     if value is None:
         raise BadField(f"the {what} is missing")
     if isinstance(value, float) and not math.isfinite(value):
@@ -53,7 +53,7 @@ def text_of(value: Any, what: str) -> str:
 
 
 def label_of(value: Any, what: str) -> str:
-    """An optional field as one string; a list of kinds is joined by commas."""
+    """An optional field as one string: "" for None and NaN, a list's items joined by commas."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, list | tuple):
@@ -62,13 +62,13 @@ def label_of(value: Any, what: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Something to recognise a bad value by, safe to store."""
+    """A short text to recognise a bad value by in a message, which can be stored as UTF-8."""
     text = "" if value is None else str(value)
     return text.encode("utf-8", "replace").decode()[:200]
 
 
 def encodes(text: str) -> bool:
-    """Whether the text can be stored: a lone surrogate cannot."""
+    """Whether the text can be stored as UTF-8; one with a lone surrogate cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:  # a lone surrogate

@@ -10,7 +10,11 @@ from pixtrack.tasks.records import Turn
 
 
 def conversation(record: Mapping[str, Any]) -> dict[str, Any]:
-    """As many questions as answers, or one more: then the last has no gold."""
+    """A conversation whose last question is asked; the turns before it are its history.
+
+    Raises BadField unless there are as many questions as answers, or one more; with one more the
+    asked question has no gold.
+    """
     questions = [text_of(turn, "question") for turn in listed(record.get("question"))]
     golds = [text_of(gold, "gold answer") for gold in listed(record.get("answers"))]
     if not questions:

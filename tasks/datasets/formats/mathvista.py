@@ -12,7 +12,7 @@ from pixtrack.tasks.datasets.formats.plain import plain
 def mathvista(record: Mapping[str, Any]) -> dict[str, Any]:
     """A question whose gold is a choice's text, or an answer of a type, unit and precision.
 
-    The choices stand in the question (the column `query`) and are not shown once more.
+    The choices are part of the question (the column `query`) and are not shown a second time.
     """
     details = [(name, label_of(record.get(name), name)) for name in ("precision", "unit")]
     return {

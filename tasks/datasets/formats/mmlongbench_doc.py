@@ -8,13 +8,14 @@ from typing import Any
 from pixtrack.tasks.datasets.formats.base import items_of, label_of, text_of
 
 NOWHERE = "not answerable"
-"""The question type where no page holds the evidence."""
+"""The question type of a question that no page answers."""
 
 
 def mmlongbench_doc(record: Mapping[str, Any]) -> dict[str, Any]:
-    """One question, its gold as it stands (a list is one gold: its metric reads it).
+    """One question with its gold unchanged: a list is the text of one gold, which the metric reads.
 
-    The question type says what holds the evidence: the text of a Python list in the source.
+    The question type says what holds the evidence (a table, a figure, …); in the source it is the
+    text of a Python list.
     """
     answers = record.get("answers")
     found = items_of(label_of(record.get("question_type"), "question type"))

@@ -22,8 +22,8 @@ def mmmu(record: Mapping[str, Any]) -> dict[str, Any]:
     """A question with options, whose gold is a letter; without options, one or several golds.
 
     Options and golds are lists, or the text of a Python list ("['$6', '$7']"), as the hub has them.
-    Images behind the last one that the question or an option mentions are not shown, as in the
-    published code. Without a question type, the subject in the id is it (validation_Art_3).
+    Images after the last one that the question or an option mentions are not shown, as in the
+    published code. A record without a question type gets the subject in its id (validation_Art_3).
     """
     answers = [gold for value in listed(record.get("answers")) for gold in items_of(value)]
     question = text_of(record.get("question") or "", "question")

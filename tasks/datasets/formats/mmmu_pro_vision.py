@@ -12,7 +12,7 @@ QUESTION = "Answer the multiple-choice question in the image."
 
 
 def mmmu_pro_vision(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The options are for scoring and are not shown; the gold is a letter."""
+    """A fixed question on an image; the gold is a letter, the options serve scoring alone."""
     return {
         **mmmu(record),
         "question": QUESTION,

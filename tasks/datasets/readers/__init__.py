@@ -1,6 +1,7 @@
-"""What people have their questions in: one row and one module a kind of file.
+"""Readers of the kinds of file that users keep questions in: one row of READERS and one module
+each.
 
-A reader gives records by the file's own keys; `understanding` says which of them mean what.
+A reader returns records with the file's own keys; `understanding` decides what the keys mean.
 """
 
 from __future__ import annotations
@@ -31,9 +32,14 @@ _IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 
 
 def question_file(path: Path, option: str) -> Path:
-    """The file itself, or of a folder: the folder where it holds parquet, else its one file.
+    """The path to read: a file itself; for a folder, the folder if it holds parquet, else its file.
 
-    Raises UserError for what is not there, and for a folder with no file of questions or several.
+    Args:
+        path: what the user gave
+        option: the option that it was given by, for messages
+
+    Raises:
+        UserError: it does not exist, or the folder has no file of questions, or several
     """
     if not path.is_dir():
         if not path.is_file():
@@ -52,9 +58,10 @@ def question_file(path: Path, option: str) -> Path:
 
 
 def kind_of(path: Path) -> str:
-    """The kind of file: by its name, and for JSON by whether its first line is a whole object.
+    """The kind of a file, a key of READERS.
 
-    Raises UserError for a file that cannot be opened, and for one that is something else.
+    It is recognised by the file's name, and JSON Lines by a first line that is a whole object.
+    Raises UserError for a file that cannot be opened and for one of an unknown kind.
     """
     if path.is_dir():
         return "parquet"
@@ -92,7 +99,7 @@ def _has_one_line(path: Path) -> bool:
 
 
 def _is_document(path: Path) -> bool:
-    """Whether a file that is called JSON Lines is one JSON list all the same."""
+    """Whether a file that is named as JSON Lines is in fact one JSON list."""
     with path.open("rb") as file:
         first = next((line for line in file if line.strip()), b"").rstrip()
     return not first.endswith(b"]") or _has_one_line(path)

@@ -1,4 +1,4 @@
-"""A row of a user's file, and what a reader of one kind of file has to do."""
+"""The row of a user's file, and the interface of a reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One record by the file's own keys, or why it is none."""
+    """One record with the file's own keys, or the reason why it cannot be read."""
 
     place: str
     """Where it stands, in the file's own terms: line 3, row 7, item 2."""
@@ -24,13 +24,14 @@ class Reader:
     """One kind of file."""
 
     rows: Callable[[Path], Iterator[FileRow]]
-    """The records in order, one at a time. Raises UserError where the file cannot be read at all."""
+    """The records in order, one at a time. Raises UserError where the file cannot be read at
+    all."""
     keys: Callable[[Path], list[str]]
-    """The keys that records have, without reading more than is needed. Raises UserError too."""
+    """The keys that records have, reading no more than needed. Raises UserError like `rows`."""
 
 
 def keys_of(rows: Iterator[FileRow]) -> list[str]:
-    """The keys of all records, in the order in which they come."""
+    """The keys of all records, in order of first occurrence."""
     found: dict[str, None] = {}
     for row in rows:
         found |= dict.fromkeys(row.values)
@@ -38,9 +39,9 @@ def keys_of(rows: Iterator[FileRow]) -> list[str]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON of which no object has a key twice. Raises ValueError with a reason in a few words."""
+    """Parses JSON. Raises ValueError with a short reason, also for an object that repeats a key."""
     try:
-        if isinstance(text, bytes):  # json would take UTF-16 too
+        if isinstance(text, bytes):  # json.loads would accept UTF-16 as well
             text = text.decode("utf-8-sig")
         return json.loads(text, object_pairs_hook=_unique)
     except RecursionError:

@@ -1,7 +1,8 @@
 """One JSON document: a list of rows, or an object that holds one.
 
-Known objects: DocVQA's `{"data": […]}`, VQA's `{"questions": […]}` and `{"annotations": […]}`, and
-objects by id (`{"1": {…}, "2": {…}}`), whose keys become the question's id where it has none.
+Objects that are understood: DocVQA's `{"data": […]}`, VQA's `{"questions": […]}` and
+`{"annotations": […]}`, and objects by id (`{"1": {…}, "2": {…}}`), whose keys become the question
+ids of rows without one.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from pixtrack.tasks.datasets.readers.base import FileRow, keys_of, parse_json
 LISTS = ("data", "questions", "annotations", "samples", "rows", "examples", "items")
 
 ONE_ROW = ("question", "conversations", "messages")
-"""Keys by which an object is seen to be a single row."""
+"""Keys that show that an object is a single row."""
 
 
 def json_document(path: Path) -> Iterator[FileRow]:
-    """The rows. Raises UserError for a document that holds none."""
+    """Reads the rows. Raises UserError for a document without rows."""
     try:
         data = parse_json(path.read_bytes())
     except ValueError as error:

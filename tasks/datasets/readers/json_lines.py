@@ -29,5 +29,5 @@ def json_lines(path: Path) -> Iterator[FileRow]:
 
 
 def json_lines_keys(path: Path) -> list[str]:
-    """The keys of all lines: the first ones need not have them all."""
+    """The keys of all lines; not every line need have them all."""
     return keys_of(json_lines(path))

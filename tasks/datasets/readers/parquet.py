@@ -14,7 +14,7 @@ from pixtrack.tasks.datasets.parquet_rows import records_of
 from pixtrack.tasks.datasets.readers.base import FileRow
 
 BATCH_ROWS = 16
-"""Rows are held with their images: some megabytes each, at most."""
+"""Rows read at once. A row is held with its images, which may take some megabytes."""
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
@@ -47,7 +47,9 @@ def parquet_keys(path: Path) -> list[str]:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file, or the parquet files of a folder; those of its folders where it has none itself."""
+    """The file; of a folder its parquet files, or those of its subfolders where it has none
+    itself.
+    """
     if not path.is_dir():
         return [path]
     return sorted(path.glob("*.parquet")) or sorted(path.rglob("*.parquet"))

@@ -1,4 +1,7 @@
-"""CSV and TSV with a header line. A cell that is the text of a list is a list; an empty one is none."""
+"""CSV and TSV with a header line.
+
+A cell that is the text of a list is read as that list; an empty cell counts as missing.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from pixtrack.configs.errors import UserError
 from pixtrack.tasks.datasets.readers.base import FileRow
 
 LONGEST_CELL = 64 << 20
-"""Characters: cells may hold an image's base64."""
+"""Characters of the longest cell; a cell may hold an image as base64."""
 DELIMITERS = (",", ";", "\t", "|")
-"""What separates cells: Excel writes semicolons where the comma is the decimal point."""
+"""Separators of cells. Excel writes semicolons in locales with a decimal comma."""
 
 
 def separated(path: Path) -> Iterator[FileRow]:
-    """The rows; a row of more cells than the header has an error."""
+    """Reads the rows; one with more cells than the header has an error."""
     with _table(path) as (header, reader):
         for cells in reader:
             if not any(cells):
@@ -34,7 +37,7 @@ def separated(path: Path) -> Iterator[FileRow]:
 
 
 def separated_keys(path: Path) -> list[str]:
-    """The header."""
+    """The cells of the header."""
     with _table(path) as (header, _):
         return header
 
@@ -63,7 +66,7 @@ def _table(path: Path) -> Iterator[tuple[list[str], Any]]:
 
 
 def _delimiter(header: str, path: Path) -> str:
-    """The delimiter by the file's name, or the one that the header has most of."""
+    """The usual one (a tab in a .tsv file, else a comma) or the most frequent one in the header."""
     usual = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     if usual in header:
         return usual

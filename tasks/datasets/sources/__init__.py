@@ -1,4 +1,4 @@
-"""Where a dataset's rows come from: one row and one module a kind of source."""
+"""The kinds of dataset source: one row of SOURCES and one module each."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SOURCES: dict[str, SourceKind] = {
     "annotations": AnnotationKind(),
     "sample": GeneratedKind(),
 }
-"""The `kind` of a dataset's source to what reads it."""
+"""The `kind` in a dataset's source to the object that reads it."""
 
 
 def source_kind(config: DatasetConfig) -> SourceKind:
-    """What reads the dataset's source."""
+    """The object that reads the dataset's source."""
     return SOURCES[config.source.kind]

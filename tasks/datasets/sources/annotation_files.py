@@ -1,4 +1,4 @@
-"""An annotation file and a folder of images on this machine."""
+"""The source kind `annotations`: an annotation file and a folder of images on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixtrack.tasks.datasets.rows import BytesCallback, Source
 
 
 class AnnotationKind:
-    """The user's own files: watched for changes."""
+    """The user's own files, whose changes are noticed. See `SourceKind`."""
 
     def open(
         self,
@@ -19,12 +19,12 @@ class AnnotationKind:
         home: Home,
         on_bytes: BytesCallback | None = None,  # noqa: ARG002
     ) -> Source:
-        """The file and the folder, which must be there."""
+        """The file and the folder. Raises UserError where one is missing."""
         assert config.source.kind == "annotations"
         return AnnotationSource(config, config.source, home.pages)
 
     def stamp(self, config: DatasetConfig, described: dict[str, Any]) -> str | None:
-        """Over sizes and times of the file and its images."""
+        """A stamp over sizes and times of the file and its images."""
         assert config.source.kind == "annotations"
         return stamp(config.source, described)
 
@@ -34,7 +34,7 @@ class AnnotationKind:
         assert source.kind == "annotations"
         described = source.model_dump(mode="json")
         if described["dpi"] == 144 and described["most_pages"] == 1000:
-            del described["dpi"], described["most_pages"]  # what has no PDF is not prepared again
+            del described["dpi"], described["most_pages"]  # without PDFs nothing changes
         return {
             **described,
             "qa_file": str(local(source.qa_file)),
@@ -42,16 +42,16 @@ class AnnotationKind:
         }
 
     def address(self, config: DatasetConfig) -> str:
-        """The file's path."""
+        """The path of the annotation file."""
         assert config.source.kind == "annotations"
         return f"annotations: {config.source.qa_file}"
 
     def pinned_annotations(self, config: DatasetConfig) -> str:
-        """Of its own file."""
+        """The sha256 configured for its own file; "" where none is."""
         assert config.source.kind == "annotations"
         return config.source.sha256
 
     def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:
-        """Its own."""
+        """The configured columns."""
         assert config.source.kind == "annotations"
         return config.source.columns

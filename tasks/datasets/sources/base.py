@@ -1,4 +1,4 @@
-"""What differs between kinds of dataset source."""
+"""The interface of a kind of dataset source."""
 
 from __future__ import annotations
 
@@ -10,23 +10,33 @@ from pixtrack.tasks.datasets.rows import BytesCallback, Source
 
 
 class SourceKind(Protocol):
-    """One kind of source, for a dataset's configuration of that kind."""
+    """One kind of source. Its methods take a dataset whose source is of that kind."""
 
     def open(
         self, config: DatasetConfig, home: Home, on_bytes: BytesCallback | None = None
     ) -> Source:
-        """The source, pinned and ready to be read. Raises UserError."""
+        """Opens the source, pinned and ready to be read.
+
+        Args:
+            config: the dataset
+            home: the data home
+            on_bytes: called while files are fetched
+
+        Raises:
+            UserError: the source cannot be reached or read, or is not what is pinned
+        """
         ...
 
     def stamp(self, config: DatasetConfig, described: dict[str, Any]) -> str | None:
-        """A cheap stamp of the source's local files, to see that they changed; None: they cannot.
+        """A value, cheap to compute, that changes when the source's local files do.
 
-        `described` is the identity that the source had when it was prepared.
+        None where they cannot change. `described` is the `Source.identity` at the time when the
+        dataset was prepared.
         """
         ...
 
     def settings(self, config: DatasetConfig) -> dict[str, Any]:
-        """What of the configuration decides the samples."""
+        """The part of the source's configuration that decides the samples."""
         ...
 
     def address(self, config: DatasetConfig) -> str:
@@ -38,5 +48,5 @@ class SourceKind(Protocol):
         ...
 
     def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:
-        """The configured columns, where they are those of its annotation file; else {}."""
+        """The configured columns, if they are those of its annotation file; else {}."""
         ...

@@ -1,4 +1,4 @@
-"""The generated sample: documents and charts drawn by code."""
+"""The source kind `sample`: documents and charts drawn by code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BATCH_BYTES = 64 * 2**20
 
 
 class GeneratedKind:
-    """Drawn by code: no files, no network."""
+    """Images drawn by code, without files or network. See `SourceKind`."""
 
     def open(
         self,
@@ -23,12 +23,12 @@ class GeneratedKind:
         home: Home,  # noqa: ARG002
         on_bytes: BytesCallback | None = None,  # noqa: ARG002
     ) -> Source:
-        """The drawing."""
+        """A source that draws the configured number of images."""
         assert config.source.kind == "sample"
         return SampleSource(config.source)
 
     def stamp(self, config: DatasetConfig, described: dict[str, Any]) -> str | None:  # noqa: ARG002
-        """None: code is versioned."""
+        """None: there are no files that could change."""
         return None
 
     def settings(self, config: DatasetConfig) -> dict[str, Any]:
@@ -38,20 +38,20 @@ class GeneratedKind:
         return {**config.source.model_dump(mode="json"), "generator_version": GENERATOR_VERSION}
 
     def address(self, config: DatasetConfig) -> str:  # noqa: ARG002
-        """As the list of datasets says it."""
+        """The words for it in the list of datasets."""
         return "sample: drawn by code"
 
     def pinned_annotations(self, config: DatasetConfig) -> str:  # noqa: ARG002
-        """None is pinned."""
+        """Always "": there is no annotation file."""
         return ""
 
     def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:  # noqa: ARG002
-        """There is no annotation file."""
+        """Always {}: there is no annotation file."""
         return {}
 
 
 class SampleSource:
-    """The generated sample."""
+    """Rows of the generated sample. See `rows.Source`."""
 
     def __init__(self, source: SampleDataset) -> None:
         self._source = source
@@ -59,7 +59,9 @@ class SampleSource:
         self.total = 0
 
     def batches(self, cursor: dict[str, Any] | None) -> Iterator[Batch]:
-        """All rows; the generator draws those before the cursor again, which costs little."""
+        """All rows from the cursor on; those before it are drawn again and dropped, which is
+        cheap.
+        """
         from pixtrack.tasks.datasets.sample import rows
 
         start = cursor["next"] if cursor else 0
@@ -69,15 +71,15 @@ class SampleSource:
                 yield Batch(rest, {"next": rest[-1].index + 1})
 
     def finish(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], dict[str, int]]:
-        """The samples as they are."""
+        """The samples unchanged, and no counts."""
         return samples, {}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing."""
 
 
 def gather(rows: Iterator[RawRow]) -> Iterator[tuple[RawRow, ...]]:
-    """Rows in batches that fit in memory."""
+    """Groups rows into batches whose images fit in memory."""
     held: list[RawRow] = []
     size = 0
     for row in rows:

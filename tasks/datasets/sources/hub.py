@@ -1,4 +1,4 @@
-"""Parquet files on the Hugging Face hub, or a mirror."""
+"""The source kind `hub`: parquet files on the Hugging Face hub, or a mirror."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from pixtrack.tasks.datasets.rows import BytesCallback, Source
 
 
 class HubKind:
-    """Pinned to a revision; some datasets pin an annotation file besides."""
+    """Files at a pinned revision, and for some datasets a pinned annotation file. See
+    `SourceKind`.
+    """
 
     def open(
         self, config: DatasetConfig, home: Home, on_bytes: BytesCallback | None = None
     ) -> Source:
-        """The repository at its revision, and its files."""
-        # Imported on use: the hub's client takes half a second that the others need not wait.
+        """Pins the repository to its commit and opens its files."""
+        # Imported here, because the hub's client takes half a second to import.
         from pixtrack.tasks.datasets.hub_source import HubSource
 
         assert config.source.kind == "hub"
         return HubSource(config, config.source, home, on_bytes)
 
     def stamp(self, config: DatasetConfig, described: dict[str, Any]) -> str | None:  # noqa: ARG002
-        """None: a revision does not change."""
+        """None: the files of a revision do not change."""
         return None
 
     def settings(self, config: DatasetConfig) -> dict[str, Any]:
         """The whole source."""
         described = config.source.model_dump(mode="json")
-        # Not to prepare again what is unchanged.
+        # Keys that have their default are left out, so that older datasets keep their settings.
         for added in ("image_columns", "option_columns", "optional_images", "documents"):
             if not described[added]:
                 del described[added]
@@ -41,14 +43,16 @@ class HubKind:
         return f"hub: {config.source.repo} @ {config.source.revision[:12]}"
 
     def pinned_annotations(self, config: DatasetConfig) -> str:
-        """Of the file whose order and golds the samples follow."""
+        """The sha256 of the annotation file that decides order and golds; "" where none is
+        pinned.
+        """
         assert config.source.kind == "hub"
         return config.source.annotations_sha256
 
     def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:
-        """Those of the parquet files, unless an annotation file is pinned, which has its own.
+        """The columns of the parquet files; {} where an annotation file is pinned.
 
-        Published files call question and image so; the hub's parquet files often do not.
+        A published annotation file has the default keys; the hub's parquet files often have others.
         """
         assert config.source.kind == "hub"
         if config.source.annotations_file:
