@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,8 @@ from pixtrack.tasks.environment import find_model, plan_memory, unconfigured
 from pixtrack.tasks.environment.adding import add
 from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.hub import FakeHub
-from tests.tasks.download.models import hf_files, mistral_files
-from tests.tasks.environment.machines import t4
+from tests.doubles.machines import t4
+from tests.doubles.model_files import hf_files, mistral_files
 from tests.tasks.environment.test_reading import PIXTRAL_HF, QWEN
 
 CARD = b"---\nlicense: mit\n---\n# card"
@@ -51,7 +51,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-def hf(settings: dict[str, object], **more: bytes) -> dict[str, bytes]:
+def hf(settings: Mapping[str, object], **more: bytes) -> dict[str, bytes]:
     files = {**hf_files(), "config.json": json.dumps(settings).encode(), "README.md": CARD}
     del files["consolidated.safetensors"]
     return {**files, **more}

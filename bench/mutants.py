@@ -1,0 +1,226 @@
+"""Mutation testing: every small change of a module that no test notices is a promise without one.
+
+    python -m bench.mutants                      # every area, into data/mutants/
+    python -m bench.mutants journal statistics   # these alone
+    python -m bench.mutants --show journal       # the survivors of the last run, as differences
+
+mutmut changes a copy of the files (an operator, a number, a string, an argument; one change at a
+time) and runs the tests that reach the changed function. A change after which they all pass
+survives: a test is missing, or the change makes no difference. The copy has the folders flows/,
+tasks/ and configs/ in place of the links in pixtrack/, since mutmut takes a module's name from
+where its file lies. Not part of CI: an area takes minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+QUICK = "not engine and not server and not browser and not slow"
+
+
+@dataclass(frozen=True)
+class Area:
+    """Modules that are changed together, and the tests that must notice."""
+
+    modules: tuple[str, ...]
+    """Paths below the repository; `*` stands for any name."""
+    tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    """Tests that start processes of their own, which mutmut cannot follow."""
+
+
+AREAS = {
+    "metrics": Area(
+        tuple(
+            f"tasks/scoring/{name}.py"
+            for name in (
+                *("anls", "exact_match", "relaxed_accuracy", "chartqapro", "ocrbench"),
+                *("vqa_accuracy*", "vqa_answers", "mistral_evals*", "mmlongbench_doc", "mathvista"),
+                *("mmmu*", "multiple_choice", "choices", "damqa", "list_literals", "limits"),
+                *("postprocess", "reasoning"),
+            )
+        ),
+        (
+            "tests/tasks/scoring/test_published_code.py",
+            "tests/tasks/scoring/test_choices.py",
+            "tests/tasks/scoring/test_postprocess.py",
+            "tests/tasks/scoring/test_properties.py",
+            "tests/tasks/scoring/test_reasoning.py",
+        ),
+    ),
+    "summaries": Area(
+        (
+            "tasks/scoring/scored.py",
+            "tasks/scoring/summaries.py",
+            "tasks/scoring/breakdowns.py",
+            "tasks/scoring/outcomes.py",
+        ),
+        (
+            "tests/tasks/scoring/test_scored.py",
+            "tests/tasks/scoring/test_finishing.py",
+            "tests/tasks/scoring/test_outcomes.py",
+            "tests/tasks/test_promises.py",
+        ),
+    ),
+    "statistics": Area(
+        ("tasks/scoring/uncertainty.py", "tasks/comparison/statistics.py"),
+        (
+            "tests/tasks/scoring/test_uncertainty.py",
+            "tests/tasks/comparison/test_statistics.py",
+            "tests/tasks/test_promises.py",
+        ),
+    ),
+    "journal": Area(
+        ("tasks/runs/journal.py",),
+        ("tests/tasks/runs/test_journal.py", "tests/tasks/test_promises.py"),
+        without=("test_a_killed_writer_loses_no_answer_and_frees_the_lock",),
+    ),
+    "fingerprint": Area(
+        ("tasks/runs/opening.py", "tasks/runs/directory.py"),
+        (
+            "tests/tasks/runs/test_identity.py",
+            "tests/tasks/runs/test_opening.py",
+            "tests/tasks/test_promises.py",
+        ),
+    ),
+    "schedule": Area(
+        (
+            "tasks/inference/worker/schedule.py",
+            "tasks/inference/worker/group_run.py",
+            "tasks/inference/worker/grouping.py",
+            "tasks/inference/worker/fitting.py",
+        ),
+        (
+            "tests/tasks/inference/worker/test_schedule.py",
+            "tests/tasks/inference/worker/test_grouping.py",
+            "tests/tasks/inference/worker/test_fitting.py",
+        ),
+    ),
+}
+
+KILLED, SURVIVED = (1, 3), (0,)
+"""pytest's exit codes for failing tests; mutmut's further ones: 33 no test reaches it, 36 timeout."""
+
+
+def main() -> None:
+    """Mutates the chosen areas and prints how many changes the tests noticed, by module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("areas", nargs="*", help=f"of {', '.join(AREAS)}; default: all")
+    parser.add_argument("--show", action="store_true", help="show the survivors of the last run")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--into", type=Path, default=REPOSITORY / "data" / "mutants")
+    arguments = parser.parse_args()
+    chosen: Sequence[str] = arguments.areas or list(AREAS)
+    if unknown := [name for name in chosen if name not in AREAS]:
+        sys.exit(f"no such area: {', '.join(unknown)}; there are {', '.join(AREAS)}")
+    for name in chosen:
+        folder = arguments.into / name
+        if arguments.show:
+            show(folder)
+            continue
+        mutate(AREAS[name], folder, arguments.processes)
+        for module, ends in sorted(by_module(folder).items()):
+            print(f"{name:12} {module:48} {rate(ends)}", flush=True)
+
+
+def mutate(area: Area, folder: Path, processes: int) -> None:
+    """Copies the repository into the folder and runs mutmut there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    copy_files(folder)
+    settings = {
+        "source_paths": ["pixtrack"],
+        "only_mutate": [f"pixtrack/{module}" for module in area.modules],
+        "also_copy": ["tests", "bench"],
+        "pytest_add_cli_args": [
+            *("-m", QUICK, "-p", "no:cacheprovider"),
+            *(("-k", f"not ({' or '.join(area.without)})") if area.without else ()),
+        ],
+        "pytest_add_cli_args_test_selection": list(area.tests),
+        "timeout_constant": 10.0,
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[tool.mutmut]\n" + "\n".join(lines) + "\n")
+    with (folder / "mutmut.log").open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "mutmut", "run", "--max-children", str(processes)],
+            cwd=folder, env=_environment(), stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    if done.returncode:
+        tail = (folder / "mutmut.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+        sys.exit(f"mutmut ended with code {done.returncode}; {folder / 'mutmut.log'} ends:\n{tail}")
+
+
+def copy_files(folder: Path) -> None:
+    """Every tracked file, the three folders of code where the links in pixtrack/ point to them."""
+    listed = subprocess.run(
+        ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others",
+         "--exclude-standard"],
+        capture_output=True, check=True,
+    ).stdout.decode()  # fmt: skip
+    linked = {"flows", "tasks", "configs", "experiments", "prefect.yaml"}
+    for name in filter(None, listed.split("\0")):
+        source = REPOSITORY / name
+        if source.is_symlink() or not source.is_file():
+            continue
+        target = folder / ("pixtrack" if name.split("/")[0] in linked else "") / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+
+
+def by_module(folder: Path) -> dict[str, Counter[str]]:
+    """How the mutants of each module ended."""
+    found: dict[str, Counter[str]] = {}
+    for module, code in _ends(folder):
+        end = "killed" if code in KILLED else "survived" if code in SURVIVED else _other(code)
+        found.setdefault(module, Counter())[end] += 1
+    return found
+
+
+def _ends(folder: Path) -> Iterator[tuple[str, int | None]]:
+    for path in sorted((folder / "mutants").rglob("*.meta")):
+        module = str(path.relative_to(folder / "mutants" / "pixtrack")).removesuffix(".meta")
+        for code in json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"].values():
+            yield module, code
+
+
+def _other(code: int | None) -> str:
+    return {None: "not run", 5: "untested", 33: "untested", 34: "skipped", 37: "killed"}.get(
+        code, "timeout"
+    )
+
+
+def rate(ends: Counter[str]) -> str:
+    """Noticed of all, a mutant that never ends counted as noticed, and what became of the rest."""
+    noticed, every = ends["killed"] + ends["timeout"], ends.total()
+    rest = ", ".join(f"{ends[end]} {end}" for end in sorted(ends) if end != "killed" and ends[end])
+    return f"{noticed:5} of {every:5} ({noticed / every:6.1%})" + (f"  {rest}" if rest else "")
+
+
+def show(folder: Path) -> None:
+    """Prints each mutant that no test noticed, as a difference."""
+    for path in sorted((folder / "mutants").rglob("*.meta")):
+        for name, code in json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"].items():
+            if code in SURVIVED or _other(code) in ("untested", "not run"):
+                subprocess.run(
+                    [sys.executable, "-m", "mutmut", "show", name], cwd=folder, env=_environment()
+                )
+
+
+def _environment() -> dict[str, str]:
+    hidden = ("PYTHONPATH", "PIXTRACK_HOME", "PIXTRACK_CONFIGS")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+if __name__ == "__main__":
+    main()
