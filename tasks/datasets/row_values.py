@@ -123,7 +123,9 @@ def _options(ours: OurRow, row: FileRow, understood: Understood) -> None:
         value = ours.values["options"]
         lines = value.splitlines() if isinstance(value, str) else []
         lettered = len(lines) > 1 and _without_letters(lines)
-        options = lines if lettered else list(options_of(value))
+        strings = _side_by_side(value) if isinstance(value, str) and "[" in value else None
+        ours.unchanged = ours.unchanged and not strings
+        options = lines if lettered else list(options_of(strings or value))
     bare = _without_letters([str(option) for option in options])
     if bare:
         understood.notes["options that begin with their own letters, taken without them"] += 1

@@ -19,6 +19,8 @@ from pixtrack.tasks.records import Sample
 _LISTED_RANGES = 60
 """An error lists this many runs of indexes, then says how many more there are."""
 _CSV_FIELD_BYTES = 1 << 30
+_INDEX_DIGITS = 18
+"""No file has more rows; Python refuses to read a number of thousands of digits."""
 
 
 def read_predictions(path: Path, samples: Sequence[Sample]) -> dict[int, str]:
@@ -54,7 +56,7 @@ def _from_json_lines(path: Path, text: str, samples: Sequence[Sample]) -> dict[i
             continue
         try:
             # Numbers stay as they are written: a prediction 0.50 is not 0.5.
-            data = json.loads(line, parse_float=str, parse_int=str)
+            data = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}:{number}: not a JSON object a line ({error})") from None
         if not isinstance(data, dict):
@@ -74,9 +76,11 @@ def _from_json_lines(path: Path, text: str, samples: Sequence[Sample]) -> dict[i
 
 
 def _index(value: Any, where: str) -> int:
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        return int(value)
-    raise UserError(f"{where}: index: expected the 0-based row number, found {value!r}")
+    text = value.strip() if isinstance(value, str) else ""
+    if text.isascii() and text.isdigit() and len(text) <= _INDEX_DIGITS:
+        return int(text)
+    found = f"{value!r:.60}"
+    raise UserError(f"{where}: index: expected the 0-based row number, found {found}")
 
 
 def _from_csv(path: Path, text: str, samples: Sequence[Sample]) -> dict[int, str]:

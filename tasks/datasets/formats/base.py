@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
-from pixtrack.tasks.literals import read_list
+from pixtrack.tasks.literals import LONGEST, read_list
 
 
 class BadField(ValueError):
@@ -26,11 +27,33 @@ def items_of(value: Any) -> list[Any]:
 
 
 def options_of(value: Any) -> tuple[str, ...]:
-    """The options of a list, of the text of a Python list, or of a mapping of letters to texts."""
+    """The options of a list, of the text of a list, or of a mapping of letters to texts.
+
+    Nothing and a blank text are no options. Raises BadField for what is none of these: a text that
+    is no list would be asked as the only option.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return ()
     if isinstance(value, dict):
         value = [value[letter] for letter in sorted(value, key=str)]
-    parts = listed(value) if not isinstance(value, str) else items_of(value)
+    parts = _list_in(value) if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise BadField(
+            f"the options are {shown(value)[:80]!r}: expected a list, the text of one, or an object "
+            "of letters and texts"
+        )
     return tuple(text_of(option, "option") for option in parts)
+
+
+def _list_in(text: str) -> Any:
+    """The list that is written there in Python's words or JSON's; else None."""
+    found = read_list(text)
+    if found is not None or len(text) > LONGEST:
+        return found
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def letter(position: int) -> str:

@@ -426,6 +426,9 @@ def test_golds_that_are_positions_become_letters_and_that_is_said(
         ("A) x\nB) y", ("x", "y")),
         (["B. x", "A. y"], ("B. x", "A. y")),
         ([1, 2], ("1", "2")),
+        ('["x", "y"]', ("x", "y")),
+        ("['x' 'y']", ("x", "y")),
+        ("['x, or' 'y']", ("x, or", "y")),
     ],
 )
 def test_options_of_every_shape(
@@ -434,6 +437,20 @@ def test_options_of_every_shape(
     rows = [{**ROWS[0], "options": options, "answer": "B"}]
     samples, _ = added(folder, _lines(tmp_path / "q.jsonl", rows), home)
     assert samples[0].options == found and samples[0].answers == ("B",)
+
+
+@pytest.mark.parametrize(
+    "options", ["red", "red; blue", "['x', 'y'", "('x', 'y')", "['x', null]", 5, True, {"A": None}]
+)
+def test_what_is_no_list_of_options_is_a_bad_row(
+    folder: Folder, home: Home, tmp_path: Path, options: Any
+) -> None:
+    rows = [ROWS[0], {**ROWS[0], "options": options, "answer": "B"}, {**ROWS[0], "options": " "}]
+    file = _lines(tmp_path / "q.jsonl", rows)
+    samples, _ = added(folder, file, home, allow_bad_rows=True)
+    assert [bool(s.error) for s in samples] == [False, True, False]
+    assert "line 2: the option" in samples[1].error
+    assert samples[2].options == ()
 
 
 def test_a_gold_that_is_no_option_is_said(folder: Folder, home: Home, tmp_path: Path) -> None:

@@ -58,9 +58,13 @@ def test_blank_lines_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path
 def test_a_number_stays_as_it_is_written(tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        "".join(f'{{"index": {i}, "prediction": 0.50}}\n' for i in range(5)),
+        "".join(
+            f'{{"index": {i}, "prediction": {number}}}\n'
+            for i, number in enumerate(("0.50", "1e400", "NaN", "-Infinity", "9" * 5_000))
+        ),
     )
-    assert set(read_predictions(path, SAMPLES).values()) == {"0.50"}
+    found = read_predictions(path, SAMPLES).values()
+    assert list(found) == ["0.50", "1e400", "NaN", "-Infinity", "9" * 5_000]
 
 
 def test_line_breaks_and_separators_inside_a_prediction_are_kept(tmp_path: Path) -> None:
@@ -100,6 +104,8 @@ def test_a_very_long_list_of_indexes_is_cut_and_counted(tmp_path: Path) -> None:
         ('{"index": 1.0, "prediction": "a"}', ":1: index: expected the 0-based row number"),
         ('{"index": true, "prediction": "a"}', ":1: index: expected the 0-based row number"),
         ('{"index": "x", "prediction": "a"}', ":1: index: expected the 0-based row number"),
+        (f'{{"index": {"9" * 5_000}, "prediction": "a"}}', ":1: index: expected the 0-based row"),
+        ('{"index": ["a"], "prediction": "a"}', ":1: index: expected the 0-based row number"),
         ('{"index": 1, "prediction": null}', ":1: prediction: expected a string, found null"),
         ('{"index": 1, "prediction": ["a"]}', ":1: prediction: expected a string"),
         ("", "the file is empty"),
