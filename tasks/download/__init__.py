@@ -1,4 +1,6 @@
-"""Model files from the hub, ModelScope or a local folder: whole and verified."""
+"""Brings model files from the hub, ModelScope or a local folder onto this disk, and verifies
+them.
+"""
 
 from pixtrack.tasks.download.completeness import problems, read_header, require_complete
 from pixtrack.tasks.download.endpoints import hub_endpoint, offline

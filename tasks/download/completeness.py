@@ -1,6 +1,6 @@
-"""Is a directory a whole model? Reads headers and indexes only: seconds, also for 130 GB.
+"""Checks whether a directory holds a complete model, by headers and indexes alone (within seconds).
 
-Called after a download, and on a directory that somebody else filled, before any engine starts.
+Called after a download, and for a directory that somebody else filled, before an engine starts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ SAFETENSORS_MAX_HEADER_BYTES = 100_000_000
 
 
 def problems(directory: Path, model_format: str) -> list[str]:
-    """What is wrong with the model's files, one line a file; empty where the model is whole.
+    """What is wrong with the model's files, one line for each; empty where the model is complete.
 
-    `model_format` is "mistral" or "hf". Finds files that are missing (also single shards, by the
-    index), truncated (the safetensors header says how long a file must be), unreadable, still
-    being downloaded, or of the other format.
+    Finds files that are missing (also single shards, by the index), truncated (by the length in the
+    safetensors header), unreadable, still being downloaded, or of the other format.
+
+    Args:
+        directory: the model's directory
+        model_format: "mistral" or "hf"
     """
     if not directory.exists():
         return [f"{directory}: no such directory"]
@@ -33,7 +36,7 @@ def problems(directory: Path, model_format: str) -> list[str]:
 
 
 def require_complete(directory: Path, model_format: str, remedy: str) -> None:
-    """Raises UserError that names every incomplete file, with the remedy."""
+    """Raises UserError, with every incomplete file and the remedy, unless the model is complete."""
     found = problems(directory, model_format)
     if found:
         raise UserError(
@@ -97,7 +100,7 @@ def _hf(directory: Path) -> list[str]:
 
 
 def _numbered(weights: list[Path]) -> list[str] | None:
-    """Missing names of model-00001-of-00004.safetensors and its like; None where not numbered."""
+    """The missing files of a set like model-00001-of-00004.safetensors; None without numbers."""
     for path in weights:
         parts = path.stem.split("-")
         if len(parts) == 4 and parts[2] == "of" and parts[3].isdigit():
@@ -123,7 +126,7 @@ def _shards(directory: Path, index: Path) -> list[str]:
 
 
 def _safetensors(path: Path) -> str:
-    """What is wrong with one safetensors file; "" where its length is what its header says."""
+    """What is wrong with a safetensors file; "" where its length is what its header says."""
     actual = path.stat().st_size
     try:
         expected = expected_size(path)
@@ -151,8 +154,9 @@ def expected_size(path: Path) -> int:
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """A safetensors file's header (tensor name to dtype, shape, data_offsets) and where data starts.
+    """Reads the header of a safetensors file.
 
+    Returns tensor names with their dtype, shape and data_offsets, and the offset of the data.
     Raises ValueError where the file is not safetensors, or ends within its header.
     """
     with path.open("rb") as file:
@@ -190,7 +194,7 @@ def _json_file(directory: Path, name: str, keys: tuple[str, ...]) -> list[str]:
 
 
 def _read_json(path: Path) -> dict[str, Any] | str:
-    """The file's object, or what is wrong with it."""
+    """The file's JSON object, or a string that says what is wrong with the file."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -201,7 +205,7 @@ def _read_json(path: Path) -> dict[str, Any] | str:
 
 
 def _unfinished(directory: Path) -> list[str]:
-    """Files that another program left half-written beside the model."""
+    """Partial downloads that another program left in the directory."""
     return [
         f"{path.name}: an unfinished download"
         for pattern in ("*.incomplete", "*.part", "*.aria2", "*.crdownload")

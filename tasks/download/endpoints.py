@@ -1,4 +1,4 @@
-"""What the environment says about the hub."""
+"""The hub's settings in environment variables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-"""A revision that is pinned."""
+"""The form of a full commit hash: a revision that cannot change."""
 
 
 def offline() -> bool:
@@ -15,5 +15,5 @@ def offline() -> bool:
 
 
 def hub_endpoint() -> str:
-    """The hub, or the mirror that HF_ENDPOINT names; without a slash at the end."""
+    """The address of the hub, or of the mirror in HF_ENDPOINT, without a slash at the end."""
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")

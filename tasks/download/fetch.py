@@ -1,4 +1,4 @@
-"""From a model's configuration to a directory with its files, whole and verified."""
+"""From a model's configuration to a directory with its files, complete and verified."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def model_directory(config: ModelConfig, home: Home, model_dir: Path | None = No
 
 
 def local_files(config: ModelConfig, home: Home, model_dir: Path | None = None) -> Path | None:
-    """The model's directory where its files are here and whole already; else None.
+    """The model's directory if its files are complete on this machine; else None.
 
-    Asks no network and reads headers only. A download is here once it has been verified; an
-    endpoint never is.
+    Uses no network and reads headers only. A download counts once it has been verified. A model
+    behind an endpoint has no files, so the result is None.
     """
     return files_of(config, model_dir).here(home)
 
@@ -49,11 +49,12 @@ def fetch_model(
         config: the model
         home: the data home that downloads go to
         model_dir: a copy that somebody else made: checked for completeness, never changed
-        progress: called with the bytes that are here and the bytes in all
+        progress: called with the bytes present so far and the bytes in all
         source: "huggingface" or "modelscope"; None: as PIXTRACK_MODEL_SOURCE says, else the hub
-        refresh: asks again what an unpinned revision stands for
+        refresh: resolves an unpinned revision again, in place of the commit found earlier
 
-    Raises UserError where files are missing, truncated, of the wrong format, or cannot be had.
+    Raises:
+        UserError: files are missing, truncated or of the wrong format, or cannot be fetched
     """
     return files_of(config, model_dir).fetch(home, Fetching(progress, source, refresh))
 
@@ -64,11 +65,16 @@ def model_identity(
     home: Home,
     progress: Progress | None = None,
 ) -> dict[str, str]:
-    """What of a model can change an answer, for a run's fingerprint.
+    """What identifies a model in a run's fingerprint.
 
-    `files` is the directory that `fetch_model` gave; None where the model has no files. For files
-    it is a digest over their names and contents; for an endpoint its address, without what is secret
-    in it, and the name that it serves.
+    For files it is a digest over their names and contents; for an endpoint its address, without
+    the secret parts, and the name of the model that it serves.
+
+    Args:
+        config: the model
+        files: the directory from `fetch_model`; None where the model has no files
+        home: the data home, which keeps digests
+        progress: called while files are hashed
     """
     return files_of(config, files).identity(home, progress)
 
@@ -79,8 +85,9 @@ def verify_model(
     model_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[str], int]:
-    """What is wrong with the model's files, one line a file, and how many were compared by sha256.
+    """Reads the model's files whole and checks them.
 
+    Returns what is wrong, one line for each file, and how many files were compared by sha256.
     Raises UserError for a model behind an endpoint.
     """
     return files_of(config, model_dir).verify(home, progress)

@@ -1,4 +1,4 @@
-"""Which files of a model repository its format needs, and what a file in it should look like."""
+"""Which files of a model repository a model format needs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ HF_LEAVE_OUT = ("consolidated*", "params.json", "tekken.json", "training_args*",
 
 
 def needed(files: Iterable[RemoteFile], model_format: str) -> list[RemoteFile]:
-    """The files that the format needs, by path; never both copies of the weights.
+    """The files that the format needs, sorted by path; of two copies of the weights only one.
 
-    Only the repository's root folder counts: sub-folders hold originals and exports.
+    Files in sub-folders are left out: repositories keep originals and exports there.
     """
     if model_format == "mistral":
         chosen = [f for f in files if _matches(f.path, MISTRAL_PATTERNS)]

@@ -1,4 +1,5 @@
-"""Writes a tiny Pixtral checkpoint with random weights: for tests of the machinery, never for scores.
+"""Writes a tiny Pixtral checkpoint with random weights, to test the machinery; its scores mean
+nothing.
 
 The files are those of a real Pixtral in Mistral format (params.json, consolidated.safetensors,
 tekken.json) with the same tensor names and the same layers, so that vLLM runs its real code on
@@ -19,10 +20,10 @@ import numpy as np
 from pixtrack.tasks.files import write_atomically
 
 MARKER = "pixtrack_random.json"
-"""Present in a directory that `write_random_pixtral` made; records generator and seed."""
+"""File in a directory that `write_random_pixtral` made; it records generator version and seed."""
 
 GENERATOR_VERSION = 1
-"""Raised when the same seed would give other bytes."""
+"""Increased when the same seed gives other bytes."""
 
 VOCAB_SIZE = 8192
 SPECIAL_TOKENS = 1000
@@ -42,14 +43,15 @@ _VISION_HEADS = 2
 _VISION_HIDDEN = 128
 
 _QUERY_GAIN = 3.0
-"""Makes attention peaked; flat attention averages the image away and every answer is the same."""
+"""Factor of the query weights. It makes attention peaked: flat attention averages over the image,
+and then every answer is the same."""
 _VALUE_GAIN = 2.0
 _EOS_GAIN = 2.5
-"""End-of-sequence wins now and then, so that answers end by themselves as well as by length."""
+"""Factor of the end-of-sequence weights, large enough that some answers end before max_tokens."""
 
 
 def params() -> dict[str, Any]:
-    """params.json, in the keys of Pixtral-12B-2409's own."""
+    """The content of params.json, with the keys that Pixtral-12B-2409 has."""
     return {
         "dim": _DIM,
         "n_layers": _LAYERS,
@@ -80,10 +82,10 @@ def params() -> dict[str, Any]:
 
 
 def write_random_pixtral(directory: Path, seed: int = 0) -> None:
-    """Writes the checkpoint (about 4 MB) into `directory`, which is made if it is not there.
+    """Writes the checkpoint (about 4 MB) into `directory`, which is created if needed.
 
-    Weights and tokenizer are a function of `seed` alone. The marker file is written last: a
-    directory with it is whole, and known as random.
+    Weights and tokenizer are a function of `seed` alone. The marker file is written last, so a
+    directory that has it is complete.
     """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / MARKER).unlink(missing_ok=True)
@@ -104,10 +106,10 @@ def is_random(directory: Path) -> bool:
 
 
 def _tokenizer() -> dict[str, Any]:
-    """Pixtral's own tokenizer, cut down to its most frequent entries.
+    """Pixtral's own tokenizer, reduced to its most frequent entries.
 
-    A byte-pair vocabulary is ordered by rank and every entry is made of earlier ones, so its
-    beginning is a vocabulary too.
+    A byte-pair vocabulary is ordered by rank and every entry consists of earlier ones, so any
+    beginning of it is a valid vocabulary.
     """
     source = files("mistral_common") / "data" / "tekken_240911.json"
     full = json.loads(source.read_text(encoding="utf-8"))
@@ -176,9 +178,9 @@ def _weights(seed: int) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[np.float
 
 
 def _safetensors(weights: Iterable[tuple[str, np.ndarray[Any, np.dtype[np.float32]]]]) -> bytes:
-    """The file format: length of the header, header in JSON, then the tensors one after the other.
+    """The bytes of a safetensors file: length of the header, header in JSON, then the tensors.
 
-    Written here because safetensors' own numpy writer knows no bfloat16.
+    Written here because safetensors' own numpy writer does not support bfloat16.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     data = bytearray()
@@ -196,7 +198,9 @@ def _safetensors(weights: Iterable[tuple[str, np.ndarray[Any, np.dtype[np.float3
 
 
 def _bfloat16(array: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
-    """The upper halves of the float32 values, rounded to nearest even; numpy has no bfloat16."""
+    """The values as bfloat16 (which numpy lacks): upper halves of float32, rounded to nearest
+    even.
+    """
     bits = np.ascontiguousarray(array, dtype="<f4").view("<u4").astype(np.uint64)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     return rounded.astype("<u2").tobytes()

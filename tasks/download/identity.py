@@ -18,10 +18,10 @@ def digest_of_files(
 ) -> dict[str, str]:
     """A digest over names and contents of the files that the format needs, for a fingerprint.
 
-    The hub, ModelScope and a local copy of the same files are the same model; where they came from
-    is in the directory's manifest. Verified downloads answer from that manifest. Other directories
-    are hashed once (about a minute for 24 GB); the digests are kept in the data home, by path, size
-    and time. Raises OSError where the directory cannot be read.
+    The same files from the hub, from ModelScope and in a local copy have the same digest. For a
+    verified download it is taken from the directory's manifest. Other directories are hashed once
+    (about a minute for 24 GB); their digests are kept in the data home by path, size and time.
+    Raises OSError where the directory cannot be read.
     """
     known = manifest.read(directory)
     listed = needed(
@@ -55,7 +55,9 @@ def digest_of_files(
 
 
 def _read_cache(path: Path) -> dict[str, FileState]:
-    """Digests of files outside verified downloads; empty where the cache is absent or damaged."""
+    """The kept digests of files outside verified downloads; {} where the cache is missing or
+    damaged.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return {name: FileState.model_validate(state) for name, state in data.items()}

@@ -1,4 +1,6 @@
-"""What is known of a model directory: `.pixtrack.json`, so that 24 GB are hashed once, not every start."""
+"""`.pixtrack.json` in a model directory: the digests of its files, so that they are hashed only
+once.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ MANIFEST = ".pixtrack.json"
 
 
 class FileState(BaseModel):
-    """A verified file. Unchanged size and mtime stand for unchanged content."""
+    """A verified file. While size and modification time are unchanged, so is the content."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -48,26 +50,28 @@ class Manifest(BaseModel):
     """huggingface, modelscope, generated or local."""
     repo: str = ""
     requested_revision: str = ""
-    """As the model's file asked for it: a commit, or a branch name."""
+    """The revision in the model's configuration: a commit, or the name of a branch or tag."""
     revision: str = ""
-    """The commit that it stood for."""
+    """The commit that the requested revision stood for."""
     verified: str = ""
-    """UTC, ISO 8601."""
+    """When the files were verified: UTC, ISO 8601."""
     files: dict[str, FileState]
 
     def unchanged(self, directory: Path) -> bool:
-        """Whether every file is there as it was verified."""
+        """Whether every file exists and is unchanged since it was verified."""
         return bool(self.files) and all(
             state.unchanged(directory / name) for name, state in self.files.items()
         )
 
     def digest(self) -> str:
-        """sha256 over names and contents: equal for the same files, wherever they came from."""
+        """sha256 over names and contents; it does not depend on where the files came from."""
         return digest_of({name: state.sha256 for name, state in self.files.items()})
 
 
 def read(directory: Path) -> Manifest | None:
-    """The directory's manifest; None where there is none, or it is damaged (then files are hashed again)."""
+    """The directory's manifest; None where it is missing or damaged: files are then hashed
+    again.
+    """
     try:
         return Manifest.model_validate_json((directory / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
@@ -75,7 +79,7 @@ def read(directory: Path) -> Manifest | None:
 
 
 def write(directory: Path, manifest: Manifest) -> None:
-    """Replaces the directory's manifest, whole or not at all."""
+    """Writes the directory's manifest, whole or not at all."""
     write_atomically(directory / MANIFEST, manifest.model_dump_json(indent=1))
 
 

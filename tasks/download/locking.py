@@ -1,4 +1,4 @@
-"""One process fetches or writes a model's files at a time; the others wait for it."""
+"""The lock by which one process at a time fetches or writes a model's files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def model_lock(home: Home, model: str) -> Iterator[None]:
-    """Holds the model's lock for the length of the block, waiting for it with a warning."""
-    # Here, not above: the environment check runs on machines with little installed.
+    """Holds the model's lock during the block. Waits for it, with a warning, where another has
+    it.
+    """
+    # Imported here: the environment check also runs on machines with few packages.
     from filelock import FileLock, Timeout
 
     path = home.models / f".{model}.lock"

@@ -1,4 +1,4 @@
-"""The two places that model files come from: the Hugging Face hub (or a mirror), and ModelScope."""
+"""Repositories of model files on the Hugging Face hub (or a mirror) and on ModelScope."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pixtrack.tasks.transfer import RemoteFile
 from pixtrack.tasks.transfer.download import TIMEOUT
 
 LIST_ATTEMPTS = 3
-"""For a source that is there and troubled (429, 5xx), one and two seconds apart."""
+"""Attempts to list files where the source answers 429 or 5xx; one and two seconds apart."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Listing:
     """A repository at one commit."""
 
     revision: str
-    """The commit that the asked-for revision stands for; "" where the source does not tell."""
+    """The commit that the requested revision stands for; "" where the source does not say it."""
     files: tuple[RemoteFile, ...]
     licence: str = ""
     """As the repository's card names it; "" where the source does not tell."""
@@ -93,7 +93,7 @@ class HuggingFace:
             ) from None
         except Exception as error:
             # The hub's client has changed its HTTP library twice (requests, httpx, httpx2), so a
-            # connection that fails is known by where its class comes from.
+            # failed connection is recognised by the package of its class.
             if type(error).__module__.partition(".")[0] not in {"httpx", "httpx2", "requests"}:
                 raise
             raise unreachable(self.endpoint, error, "HF_ENDPOINT") from None
@@ -119,15 +119,15 @@ class HuggingFace:
         )
 
     def url(self, path: str) -> str:
-        """Where a file's content is."""
+        """The address of a file's content."""
         return f"{self.endpoint}/{self.repo}/resolve/{self.revision}/{quote(path)}"
 
     def headers(self) -> Mapping[str, str]:
-        """The token, where there is one."""
+        """The headers of every request: the token, where there is one."""
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     def refusal(self, response: httpx.Response, path: str) -> UserError | None:
-        """What a status of the hub means, where trying again does not help."""
+        """The error for a reply of the hub after which trying again is useless; None for others."""
         code = response.headers.get("x-error-code", "")
         if code == "GatedRepo":
             return self._gated()
@@ -195,16 +195,16 @@ class ModelScope:
         return Listing(revision="", files=files)
 
     def url(self, path: str) -> str:
-        """Where a file's content is."""
+        """The address of a file's content."""
         query = urlencode({"Revision": self.revision, "FilePath": path})
         return f"{self.endpoint}/api/v1/models/{self.repo}/repo?{query}"
 
     def headers(self) -> Mapping[str, str]:
-        """The token, where there is one."""
+        """The headers of every request: the token, where there is one."""
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     def refusal(self, response: httpx.Response, path: str) -> UserError | None:
-        """What a status of ModelScope means, where trying again does not help."""
+        """The error for a reply of ModelScope after which trying again is useless; else None."""
         if response.status_code in (401, 403):
             return UserError(
                 f"{self.endpoint} refuses {self.repo} (HTTP {response.status_code}): set "
@@ -217,7 +217,7 @@ class ModelScope:
 
 
 def unreachable(endpoint: str, error: Exception, variable: str) -> UserError:
-    """The explanation of a source that does not answer; `variable` names another host for it."""
+    """The error for a source that does not answer; `variable` is the setting of another host."""
     return UserError(
         f"{endpoint} cannot be reached ({type(error).__name__}): check the network, set {variable} "
         "to a mirror, or give a downloaded copy with --model-dir"

@@ -18,7 +18,10 @@ def fetch_model_files(
     model_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """The model's files, whole and verified, in a local directory; an empty path for an endpoint."""
+    """Fetches the model's files and returns their directory; an empty path for an endpoint.
+
+    See `fetch.fetch_model`.
+    """
     if not model.source.has_files:
         return Path()
     return fetch_model(model, home, model_dir, progress)

@@ -1,4 +1,4 @@
-"""Reads every byte of a model again: for `pixtrack models verify`, when something seems damaged."""
+"""Checks every byte of a model's files, for `pixtrack models verify`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from pixtrack.tasks.transfer import Progress, hash_file
 def verify_files(
     directory: Path, model_format: str, progress: Progress | None = None
 ) -> tuple[list[str], int]:
-    """What is wrong with a model's files, one line a file, and how many were compared by sha256.
+    """Checks completeness, and the content of files that this program downloaded.
 
-    Completeness always; content against what was listed when they were downloaded, where this
-    program downloaded them (0 compared: a copy from elsewhere, whose digests nobody here knows).
-    Damaged files are left as they are and no longer vouched for: the next download replaces them.
+    Content is compared with the sha256 listed when the files were downloaded; of a copy from
+    elsewhere no digests are known, and 0 files are compared. Damaged files are marked as
+    unverified in the manifest, so that the next download replaces them.
+
+    Returns:
+        what is wrong, one line for each file, and how many files were compared by sha256
     """
     found = problems(directory, model_format)
     known = manifest.read(directory)

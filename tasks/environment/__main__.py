@@ -1,6 +1,8 @@
-"""`python -m pixtrack.tasks.environment --json [--model M]`: the report on a machine with little installed.
+"""The report of `pixtrack check` for a machine with few packages installed.
 
-Needs psutil, pydantic and PyYAML (and nvidia-ml-py where there are NVIDIA cards): no Prefect,
+    python -m pixtrack.tasks.environment --json [--model M]
+
+Needs psutil, pydantic and PyYAML (and nvidia-ml-py where there are NVIDIA cards); not Prefect,
 MLflow or rich.
 """
 

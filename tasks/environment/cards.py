@@ -1,4 +1,4 @@
-"""What an accelerator card is, and the processes that hold its memory."""
+"""Accelerator cards, and the processes that hold their memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class CardProcess:
-    """A process that holds memory of a card."""
+    """A process that holds memory on a card."""
 
     pid: int
     name: str
-    """Its command, shortened; "" where this user may not see it."""
+    """Its command line, shortened; "" where this user may not see it."""
     used_bytes: int | None
-    """None where the driver does not tell (inside containers)."""
+    """None where the driver does not report it (inside containers)."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Card:
     """One accelerator card."""
 
     index: int
-    """As the vendor's tool counts, before CUDA_VISIBLE_DEVICES."""
+    """The number that the vendor's tool gives it, before CUDA_VISIBLE_DEVICES applies."""
     name: str
     vendor: Vendor
     total_bytes: int
     free_bytes: int | None
-    """None where the tool does not tell."""
+    """None where the tool does not report it."""
     compute_capability: tuple[int, int] | None = None
     """NVIDIA's architecture number; None for other vendors."""
     uuid: str = ""
@@ -42,18 +42,20 @@ class Card:
 
     @property
     def bfloat16(self) -> bool:
-        """Whether the card computes in bfloat16: compute capability 8.0 (Ampere) and later; MR-V100 does."""
+        """Whether the card computes in bfloat16: from compute capability 8.0 (Ampere);
+        Iluvatar's do.
+        """
         return self.compute_capability is None or self.compute_capability >= (8, 0)
 
     @property
     def fp8_weights(self) -> bool:
-        """Whether vLLM can hold the weights as fp8 here (natively from 8.9, weight-only from 7.5)."""
+        """Whether vLLM can keep weights as fp8 on it: natively from 8.9, weight-only from 7.5."""
         return self.compute_capability is not None and self.compute_capability >= (7, 5)
 
 
 @dataclass(frozen=True)
 class Accelerators:
-    """What was found, and what stood in the way of finding."""
+    """The cards that were found, and what kept others from being found."""
 
     cards: tuple[Card, ...] = ()
     driver: str = ""
@@ -61,13 +63,13 @@ class Accelerators:
     """Newest CUDA runtime that the driver supports (12.4), or the CoreX SDK's version."""
     vendor: Vendor | None = None
     troubles: tuple[str, ...] = ()
-    """One line each: what was tried and failed. Empty where there is simply no card."""
+    """What was tried and failed, one line each; empty on a machine without cards."""
     hidden: tuple[Card, ...] = field(default=())
     """Cards that CUDA_VISIBLE_DEVICES (or IX_VISIBLE_DEVICES) hides from the engine."""
 
 
 def process_name(pid: int) -> str:
-    """A process's command line, its first 60 characters; "" where it is gone or not ours to see."""
+    """The first 60 characters of a process's command line; "" where it ended or is not readable."""
     try:
         process = psutil.Process(pid)
         return (" ".join(process.cmdline()) or process.name())[:60]

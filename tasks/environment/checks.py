@@ -1,4 +1,4 @@
-"""`pixtrack check`: what this machine can run, line by line, each with its remedy."""
+"""The report of `pixtrack check`: what this machine can run, one line each, with its remedy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ def check_machine(
     *,
     ask_hub: bool | None = None,
 ) -> list[Check]:
-    """The report, in the order in which things depend on each other.
+    """The report, in the order in which the checks depend on each other.
 
-    With a model also: are its files here and whole, and does it fit (the arithmetic is the detail).
-    `ask_hub` None: only where something may have to be downloaded. Never raises; about 0.1 s
-    without the hub.
+    Never raises. Takes about 0.1 s without the hub.
+
+    Args:
+        home: the data home
+        model: also check whether its files are here and complete, and whether it fits (the
+            arithmetic is the detail)
+        model_dir: overrides where its files are
+        ask_hub: whether to check that the hub answers; None: only where something may have to be
+            downloaded
     """
     found = detect()
     runs_here = model is None or model.source.has_files
@@ -50,7 +56,9 @@ def check_machine(
 
 
 def _as_the_engine_minds(cards: list[Check]) -> list[Check]:
-    """A card that cannot be used is no obstacle where the installed engine runs on the CPU."""
+    """The checks of the cards, their failures as warnings where the installed engine uses the
+    CPU.
+    """
     if engine_platform() != "cpu":
         return cards
     return [
@@ -62,14 +70,16 @@ def _as_the_engine_minds(cards: list[Check]) -> list[Check]:
 
 
 def _directory(model: ModelConfig, home: Home, model_dir: Path | None) -> Path | None:
-    """Where the model's files are; None where they are not there yet."""
+    """The directory of the model's files; None where they are not on this machine yet."""
     directory = model_directory(model, home, model_dir)
     has_sizes = any((directory / name).is_file() for name in ("params.json", "config.json"))
     return directory if has_sizes else None
 
 
 def _files(model: ModelConfig, home: Home, model_dir: Path | None) -> tuple[Check, float]:
-    """Whether the model can be had, and the bytes still to be downloaded."""
+    """Whether the model's files are here or can be fetched, and the bytes still to be
+    downloaded.
+    """
     found = files_of(model, model_dir).availability(home)
     line = Check(
         name=f"model {model.name}",
@@ -100,13 +110,13 @@ def fit(model: ModelConfig, directory: Path | None) -> Check:
 
 
 def plan_here(model: ModelConfig, directory: Path | None) -> MemoryPlan:
-    """The memory plan for the cards of this machine; for the CPU where there are none to use."""
+    """The memory plan for the cards of this machine, or for the CPU where none can be used."""
     cards = () if engine_platform() == "cpu" else detect().cards
     return plan_memory(model, None, cards, directory=directory)
 
 
 def arithmetic(plan: MemoryPlan) -> str:
-    """The sum behind the verdict, on one line, GiB a card."""
+    """The sum behind the verdict, on one line, in GiB per card."""
     gib = 1 << 30
     return (
         f"weights {plan.weight_bytes / gib:.1f} + activations {plan.activation_bytes / gib:.1f} + "

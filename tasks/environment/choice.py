@@ -1,4 +1,4 @@
-"""Which model runs when none was named."""
+"""Chooses the model where the user named none."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from pixtrack.tasks.environment.memory import plan_memory
 from pixtrack.tasks.environment.versions import engine_platform
 
 SMALL = ("pixtral-nano", "pixtral-random")
-"""Checkpoints for machines without a card; the first that is configured."""
+"""Checkpoints for machines without a card; the first configured one is used."""
 
 
 def choose_model(
     cards: Sequence[Card] | None = None, models: Sequence[ModelConfig] | None = None
 ) -> tuple[str, str]:
-    """The name of the largest configured Pixtral that the cards hold, else of the small checkpoint.
+    """Chooses the largest configured Pixtral that fits on the cards, else a small checkpoint.
 
-    Returns name and reason: one line for people to see. `cards` None: those of this machine that
-    the installed engine can use. A model that somebody named is never replaced: this is only for
-    none.
+    Args:
+        cards: None: those of this machine that the installed engine can use
+        models: the candidates; None: every configured model
+
+    Returns:
+        the name, and the reason in one line for the user
     """
     if cards is None:
         cards = () if engine_platform() == "cpu" else detect().cards
@@ -54,10 +57,10 @@ def choose_model(
         try:
             plan = plan_memory(model, None, cards)
         except UserError:
-            continue  # no dimensions: it cannot be planned before it is downloaded
+            continue  # without dimensions it cannot be planned before it is downloaded
         if plan.fits:
             fitting.append((model, plan))
-    # One that holds a few images at a time goes before a larger one that is squeezed in.
+    # A model that leaves room for a few images at once is preferred to a larger one that does not.
     roomy = [model for model, plan in fitting if plan.images_in_flight >= COMFORTABLE_REQUESTS]
     if fitting:
         name = (roomy or [model for model, _ in fitting])[0].name

@@ -1,4 +1,4 @@
-"""The memory plan of vLLM's CPU engine: weights and KV cache in the machine's own memory."""
+"""The memory plan of vLLM's CPU engine, which keeps weights and KV cache in the machine's RAM."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pixtrack.tasks.environment.estimate import replicas, value_bytes, weight_by
 from pixtrack.tasks.environment.memory_plan import MemoryPlan, Question, gib
 
 PROCESS_BYTES = 2 * GIB
-"""The engine's processes without weights: torch, vLLM and their buffers (seen: 1.5 to 2 GB)."""
+"""Memory of the engine's processes without weights: torch, vLLM, buffers (measured: 1.5 to 2
+GB)."""
 REQUESTS_IN_FLIGHT = 64
-"""More than two to sixteen cores can use."""
+"""Requests that the KV cache is sized for: more than sixteen cores can work on at once."""
 LEAST_KV_BYTES = 64 * MIB
 
 
 def plan_cpu(question: Question) -> MemoryPlan:
-    """KV cache for a useful number of requests, as far as half of the remaining memory goes.
+    """Plans a KV cache for REQUESTS_IN_FLIGHT requests, in at most half of the remaining memory.
 
-    VLLM_CPU_KVCACHE_SPACE (GiB), where it is set, is taken as it is.
+    VLLM_CPU_KVCACHE_SPACE (GiB) overrides its size.
     """
     shape = question.shape
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Finds the accelerator cards of this machine: NVIDIA through NVML, Iluvatar CoreX through ixsmi."""
+"""Finds the accelerator cards of this machine: NVIDIA's by NVML, Iluvatar CoreX's by ixsmi."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixtrack.tasks.environment.cards import Accelerators, Card, CardProcess, pr
 
 
 def detect() -> Accelerators:
-    """The cards that an engine started here would see. Never raises; a few milliseconds with NVML."""
+    """The cards that an engine would see. Never raises; takes a few milliseconds with NVML."""
     nvidia = _nvml()
     if nvidia is None:
         nvidia = smi.nvidia()
@@ -24,7 +24,7 @@ def detect() -> Accelerators:
 
 
 def _nvml() -> Accelerators | None:
-    """Through NVIDIA's library; None where nvidia-ml-py is not installed."""
+    """The cards by NVIDIA's library; None where nvidia-ml-py is not installed."""
     try:
         import pynvml as nvml
     except ImportError:
@@ -32,7 +32,7 @@ def _nvml() -> Accelerators | None:
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
-        # No library, or no device node: an ordinary machine without such a card.
+        # Without the library or a device node this is simply a machine without such a card.
         absent = (nvml.NVML_ERROR_LIBRARY_NOT_FOUND, nvml.NVML_ERROR_DRIVER_NOT_LOADED)
         if getattr(error, "value", None) in absent:
             return Accelerators()
@@ -82,14 +82,19 @@ def _text(value: Any) -> str:
 
 
 def _visible(found: Accelerators, variables: Sequence[str]) -> Accelerators:
-    """Splits the cards by the environment variable that selects them, in the order it gives."""
+    """Applies the variable that selects cards: visible ones in its order, the others as hidden.
+
+    Args:
+        found: all cards
+        variables: names of variables; the first that is set counts
+    """
     chosen = next((os.environ[name] for name in variables if name in os.environ), None)
     if chosen is None:
         return found
     by_index = {str(card.index): card for card in found.cards}
     visible: list[Card] = []
     troubles = list(found.troubles)
-    # Set and empty, the variable hides every card.
+    # An empty value hides every card.
     for part in (part.strip() for part in chosen.split(",")):
         if part.upper().startswith("MIG-"):
             troubles.append(

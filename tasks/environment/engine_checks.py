@@ -1,4 +1,4 @@
-"""The cards and the engine: driver, runtime, compute capability, precision, vLLM."""
+"""Checks of the cards and the engine: driver, runtime, compute capability, precision, vLLM."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LEAST_CAPABILITY = (7, 0)
 TESTED_COREX = ("4.2.0", "4.3.0")
 """SDK versions of the vendor's Pixtral recipe."""
 HELD_BYTES = GIB
-"""Memory that others hold of a card before it is worth a warning."""
+"""Memory that other processes may hold on a card without a warning."""
 
 INSTALL_CPU = "pip install 'pixtrack[cpu]'"
 INSTALL_CUDA = "pip install 'pixtrack[cuda]'"
 
 
 def engine(found: Accelerators) -> Check:
-    """VLLM under the child's interpreter: there, its version, and whether it suits the cards."""
+    """Whether vLLM is installed for the engine's interpreter, and whether it suits the cards."""
     try:
         facts = interpreter()
     except InterpreterFailed as error:
@@ -65,7 +65,7 @@ _KINDS = {"cpu": "CPU", "cuda": "CUDA", "corex": "Iluvatar CoreX"}
 
 
 def accelerators(found: Accelerators) -> list[Check]:
-    """Driver, runtime and every card; one line where there is none."""
+    """One check for driver and runtime and one for every card; a single one without cards."""
     checks = [
         failed("cards", trouble, "repair the driver (run the tool by hand), or use an endpoint")
         for trouble in found.troubles

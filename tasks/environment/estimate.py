@@ -1,8 +1,8 @@
-"""The figures behind a memory plan: weights exactly, activations and overhead by estimate.
+"""The figures behind a memory plan: weights are computed, activations and overhead estimated.
 
-The estimates are set against what vLLM 0.24 reports for Pixtral-12B in bfloat16 on one H100 80GB
-(79.2 GiB for programs): of what it may use, 23.6 GiB of weights and the KV cache leave 1.1 GiB where
-5,120 tokens are batched, 3.3 GiB where 16,384 are.
+The estimates are fitted to what vLLM 0.24 reports for Pixtral-12B in bfloat16 on one H100 80GB
+(79.2 GiB usable): beside 23.6 GiB of weights and the KV cache, it uses 1.1 GiB where 5,120 tokens
+are batched, and 3.3 GiB where 16,384 are.
 """
 
 from __future__ import annotations
@@ -18,20 +18,28 @@ DEFAULT_UTILIZATION = 0.9
 """vLLM's own default for gpu_memory_utilization."""
 HIGHEST_UTILIZATION = 0.95
 COMFORTABLE_REQUESTS = 8
-"""Fewer requests than this in the KV cache leave a card waiting: a larger split is preferred."""
+"""With fewer requests than this in the KV cache a card is idle at times: a larger split is
+preferred."""
 
 
 def value_bytes(dtype: str, default: int) -> int:
-    """Bytes of one value."""
+    """Bytes of one value of a dtype; `default` for an unknown one."""
     if "fp8" in dtype or dtype == "int8":
         return 1
     return {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}.get(dtype, default)
 
 
 def weight_bytes(shape: ModelShape, dtype: str, quantize: str, tensor: int, pipeline: int) -> int:
-    """Weights of one card (the fullest). `quantize`: a quantisation made while loading (fp8), or "".
+    """Bytes of weights on the fullest card.
 
-    Linear layers and embeddings are divided over the cards; the image side stays whole.
+    Linear layers and embeddings are divided among the cards; the vision encoder is on each whole.
+
+    Args:
+        shape: the model
+        dtype: type of unquantised weights
+        quantize: the quantisation made while loading (fp8); "" for none
+        tensor: tensor-parallel size
+        pipeline: pipeline-parallel size
     """
     value = value_bytes(dtype, 2)
     if shape.quantization:
@@ -45,11 +53,12 @@ def weight_bytes(shape: ModelShape, dtype: str, quantize: str, tensor: int, pipe
 
 
 def activation_bytes(shape: ModelShape, tensor: int, batched_tokens: int | None) -> int:
-    """The peak of intermediate results while a full batch goes through.
+    """Peak bytes of intermediate results while a full batch is computed.
 
-    The text side: three feed-forward buffers and six of the hidden width a token, 2 bytes each; the
-    image side the same over the patches of as many images as a batch holds; the larger counts,
-    as one runs after the other. The images of a batch are held encoded beside them.
+    For the language model: three feed-forward buffers and six of the hidden width, of 2 bytes per
+    token. For the vision encoder: the same over the patches of as many images as a batch holds. The
+    larger of the two counts, as they run one after the other; the encoded images of a batch are
+    added.
     """
     batch = max(batched_tokens or USUAL_BATCHED_TOKENS, shape.image_tokens)
     text = batch * 2 * (3 * shape.intermediate / tensor + 6 * shape.hidden)
@@ -61,29 +70,42 @@ def activation_bytes(shape: ModelShape, tensor: int, batched_tokens: int | None)
 
 
 def overhead_bytes(cards: int, eager: bool) -> int:
-    """Driver context and workspaces, CUDA graphs, and buffers between several cards."""
+    """Bytes of driver context, workspaces, CUDA graphs, and communication buffers between cards."""
     return int(GIB * (0.8 + (0.0 if eager else 0.6) + (0.5 if cards > 1 else 0.0)))
 
 
 def roomy_bytes(usable: int, weights: int, activations: int, overhead: int) -> int:
-    """A budget that leaves nothing to wish: `usable` bytes of KV cache, and a GiB of reserve.
+    """The budget with which a small model has all the KV cache that it can use, and a reserve.
 
-    For small models: vLLM would fill nine tenths of a card with a cache that no number of requests
-    at once could use, and take seconds to list its blocks.
+    Without it vLLM fills nine tenths of a card with a cache that no number of concurrent requests
+    could use, and takes seconds to set up its blocks.
+
+    Args:
+        usable: bytes of KV cache that can be of use
+        weights: bytes of weights
+        activations: bytes of intermediate results
+        overhead: bytes of everything else
     """
     return usable + weights + activations + overhead + GIB
 
 
 def replicas(options: Mapping[str, Any]) -> int:
-    """How many engines answer at once (data_parallel_size), each on cards of its own."""
+    """The number of engines that answer side by side (data_parallel_size), each on its own
+    cards.
+    """
     return max(1, int(options.get("data_parallel_size") or 1))
 
 
 def splits(shape: ModelShape, options: Mapping[str, Any], cards: int) -> list[tuple[int, int]]:
-    """Tensor × pipeline parallel sizes that the cards and the model allow; fewest cards first.
+    """The tensor- and pipeline-parallel sizes that the model allows, fewest cards first.
 
-    `cards` is what each replica may have. Sizes in the options are the only ones tried. Attention heads are divided evenly; KV heads
-    evenly too, or repeated where there are fewer than cards.
+    Attention heads must be divided evenly; KV heads too, or repeated where they are fewer than
+    cards.
+
+    Args:
+        shape: the model
+        options: engine options; parallel sizes in them are the only ones considered
+        cards: number of cards for each replica
     """
     tensor_asked = options.get("tensor_parallel_size")
     pipeline_asked = options.get("pipeline_parallel_size")

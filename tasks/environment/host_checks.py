@@ -1,4 +1,6 @@
-"""The machine around the cards: system, memory, disk, shared memory, the hub, engines left behind."""
+"""Checks of the machine around the cards: system, memory, disk, shared memory, hub, stray
+engines.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from pixtrack.tasks.environment.strays import find_strays
 
 HUB_TIMEOUT_SECONDS = 3
 LEAST_SHARED_BYTES = GIB
-"""Processes of one engine pass tensors through /dev/shm; a container's default of 64 MB breaks them."""
+"""An engine's processes exchange tensors through /dev/shm and fail with a container's default of
+64 MB."""
 LEAST_DISK_BYTES = 10_000_000_000
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -106,7 +109,7 @@ def hub() -> Check:
         with urllib.request.urlopen(request, timeout=HUB_TIMEOUT_SECONDS):
             pass
     except urllib.error.HTTPError:
-        pass  # it answers, whatever it says
+        pass  # an error status is an answer too
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         return warning(
@@ -120,7 +123,7 @@ def hub() -> Check:
 
 
 def strays() -> Check:
-    """Engines that an earlier run left behind; they hold the memory that the next one needs."""
+    """Engines that an earlier crash left running, which hold memory that the next one needs."""
     found = find_strays()
     if not found:
         return ok("stray engines", "none")

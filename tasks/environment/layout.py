@@ -1,4 +1,4 @@
-"""One way to put a model on cards: what goes where, how long its context can be, on which cards."""
+"""One way to divide a model among cards: which cards, what each holds, how long a context fits."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def layout(
 
 
 def _freest(cards: Sequence[Card], number: int) -> tuple[Card, ...]:
-    """So many cards, those first of which others hold least; in their own order where that is alike."""
+    """The `number` cards with the most free memory; in their own order where it is about equal."""
 
     def held(card: Card) -> int:
         share = 1 if card.free_bytes is None else card.free_bytes / card.total_bytes
@@ -132,7 +132,7 @@ def _freest(cards: Sequence[Card], number: int) -> tuple[Card, ...]:
 def _dealt(
     all_cards: Sequence[Card], chosen: Sequence[Card], number: int
 ) -> tuple[tuple[str, ...], ...]:
-    """The chosen cards dealt out to the replicas; () where one engine takes the first that it sees."""
+    """The names of the cards of each replica; () for one engine on the first visible cards."""
     if number == 1 and tuple(all_cards[: len(chosen)]) == tuple(chosen):
         return ()
     each = max(1, len(chosen) // number)
@@ -143,7 +143,10 @@ def _dealt(
 def _dtype(
     question: Question, options: Mapping[str, Any], notes: list[str], cards: Sequence[Card]
 ) -> str:
-    """As asked; float16 in place of bfloat16 on cards without it, unless the user insists."""
+    """The dtype: as asked, but float16 for bfloat16 on cards without it, unless the user gave it.
+
+    A change is added to `notes`.
+    """
     asked = str(options.get("dtype", "auto"))
     lacking = asked in ("auto", "bfloat16") and not all(card.bfloat16 for card in cards)
     if lacking and not (asked == "bfloat16" and "dtype" in question.pinned):
@@ -158,8 +161,10 @@ def _dtype(
 def _utilization(
     question: Question, asked: float, total: int, free: int, notes: list[str]
 ) -> float:
-    """What the card's free memory allows: vLLM refuses to start where less is free than it may use,
-    and the image embeddings come beside that.
+    """gpu_memory_utilization: as asked, or less where the card has less free memory.
+
+    vLLM refuses to start where less is free than it may use, and needs room for image embeddings
+    besides. A change is added to `notes`.
     """
     allowed = int((free / total - 0.01 - ENCODER_CACHE_SHARE) * 100) / 100
     if allowed < asked:
@@ -173,7 +178,10 @@ def _utilization(
 
 
 def _length(question: Question, wanted: int, tokens: int, request: int, notes: list[str]) -> int:
-    """max_model_len: as wanted, less where the KV cache does not hold one request of that length."""
+    """max_model_len: as wanted, or less where the KV cache cannot hold one request of that length.
+
+    A change is added to `notes`.
+    """
     if tokens >= wanted or "max_model_len" in question.pinned or tokens < request:
         return wanted
     length = max(tokens // 1024 * 1024, request)

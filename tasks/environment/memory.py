@@ -1,6 +1,6 @@
-"""Memory is planned, not discovered: arithmetic on a model's shape, the engine's options and the cards.
+"""Plans an engine's memory by arithmetic on the model's shape, the engine options and the cards.
 
-Called before an engine starts (the plan's `engine_options` go to it), by the environment check, and
+Called before an engine starts (it gets the plan's `engine_options`), by the environment check, and
 by `pixtrack models show`. Imports neither vllm nor torch.
 """
 
@@ -27,7 +27,8 @@ from pixtrack.tasks.environment.reading import model_shape
 __all__ = ["MemoryPlan", "plan_for_model", "plan_memory"]
 
 EXPECTED_QUESTION_TOKENS = 512
-"""Prompt beside the image where the dataset is not known: the longest prompts in use stay below."""
+"""Tokens of a prompt beside its image where the dataset is not known; the shipped prompts are
+shorter."""
 EXPECTED_ANSWER_TOKENS = 256
 
 
@@ -40,9 +41,16 @@ def plan_for_model(
     max_tokens: int | None = None,
     refuse: bool = True,
 ) -> MemoryPlan:
-    """The plan of a model on the cards that are here, or on the CPU engine where that is installed.
+    """Plans a model for the cards of this machine, or for the CPU engine where that is installed.
 
-    `options` are the user's engine options. With `refuse`, raises UserError where it does not fit.
+    Args:
+        config: the model
+        directory: its files; None where they are not here yet
+        options: engine options of the user, which are never changed
+        max_prompt_tokens: the longest prompt, images included; None: one of the largest image and a
+            long question
+        max_tokens: the longest answer
+        refuse: whether to raise UserError where the model does not fit
     """
     from pixtrack.tasks.environment.detection import detect
     from pixtrack.tasks.environment.versions import engine_platform
@@ -69,11 +77,20 @@ def plan_memory(
     directory: Path | None = None,
     ram_bytes: int | None = None,
 ) -> MemoryPlan:
-    """How the model is laid out on `cards` (none: vLLM's CPU engine in `ram_bytes` of memory).
+    """Plans how a model is laid out on cards, or in the machine's memory without any.
 
-    `model` is a configuration, or a directory with a model's files. `options` are engine options
-    of the user: they stand, and the plan is made around them. `max_prompt_tokens` is the longest
-    prompt, images included; None: one image of the largest size and a long question.
+    Args:
+        model: a configuration, or a directory with a model's files
+        options: engine options of the user, which are never changed
+        cards: the cards; empty: vLLM's CPU engine
+        max_prompt_tokens: the longest prompt, images included; None: one image of the largest size
+            and a long question
+        max_tokens: the longest answer
+        directory: the files of a configured model
+        ram_bytes: memory for the CPU engine
+
+    Returns:
+        the plan; one that does not fit has a `refusal`
     """
     config = model if isinstance(model, ModelConfig) else None
     shape = model_shape(config, directory if config else Path(model))  # type: ignore[arg-type]
@@ -112,7 +129,9 @@ def plan_memory(
 
 
 def _plan(question: Question) -> MemoryPlan:
-    """The first layout that is comfortable, else the best that fits, else fp8, else a refusal."""
+    """The smallest comfortable layout, else the best that fits, else one with fp8, else a
+    refusal.
+    """
     from pixtrack.tasks.environment.cpu_memory import plan_cpu
 
     if not question.cards:
@@ -132,7 +151,9 @@ def _plan(question: Question) -> MemoryPlan:
 
 
 def _with_fp8(question: Question) -> MemoryPlan | None:
-    """The plan with weights turned to fp8 while loading; None where that is not possible or not ours."""
+    """The plan with weights quantised to fp8 while loading; None where cards or user rule it
+    out.
+    """
     if (
         question.shape.quantization
         or "quantization" in question.options
@@ -148,7 +169,9 @@ def _with_fp8(question: Question) -> MemoryPlan | None:
 
 
 def _best(question: Question, options: Mapping[str, Any]) -> MemoryPlan:
-    """Over the ways to split the model on the cards: the smallest comfortable, else the roomiest."""
+    """Of the ways to split the model: the smallest comfortable one, else that with the most
+    room.
+    """
     number = replicas(options)
     plans = [
         layout(question, options, tensor, pipeline)

@@ -1,4 +1,4 @@
-"""A memory plan: what goes where, whether it fits, and what to tell the engine."""
+"""A memory plan: what each card holds, whether it fits, and the engine options for it."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ RESOURCE_OPTIONS = frozenset(
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a model is to be laid out on this machine, or why it does not fit.
+    """How a model is to be laid out on a machine, or why it does not fit.
 
-    Byte figures are of one card (the fullest); on the CPU engine, of the machine's memory.
+    Byte figures are those of the fullest card; for the CPU engine, of the machine's memory.
     """
 
     model: str
     platform: str
     """The cards, in words: "2 × NVIDIA H100 80GB HBM3"; "CPU"."""
     refusal: str
-    """Why the model does not fit, with what would; "" where it fits."""
+    """Why the model does not fit and what would; "" where it fits."""
     total_bytes: int
     free_bytes: int
     budget_bytes: int
@@ -49,7 +49,7 @@ class MemoryPlan:
     kv_bytes_per_token: int
     kv_tokens: int
     request_tokens: int
-    """The longest expected request: prompt with its largest image, and answer."""
+    """Tokens of the longest expected request: prompt with the largest image, and answer."""
     images_in_flight: int
     """Image groups that the KV cache holds at once."""
     tensor_parallel: int
@@ -59,12 +59,13 @@ class MemoryPlan:
     quantization: str
     utilization: float
     replicas: tuple[tuple[str, ...], ...] = ()
-    """For each engine that answers at once the cards it gets, as the vendor's tool counts them; ():
-    one engine, on the first of the cards that are visible."""
+    """For each engine that runs side by side the numbers of its cards, by the vendor's tool.
+    (): one engine, on the first visible cards."""
     notes: tuple[str, ...] = ()
-    """What the plan changed or guessed, in sentences."""
+    """Sentences that say what the plan changed or guessed."""
     engine_options: dict[str, Any] = field(default_factory=dict)
-    """Everything to pass to vLLM: the model's own options, a recipe's, the user's, and the planned."""
+    """All options to pass to vLLM: those of the model, of a recipe, of the user, and of the
+    plan."""
     request: Question | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -74,30 +75,33 @@ class MemoryPlan:
 
     @property
     def possible_replicas(self) -> int:
-        """Copies of the model that the machine's cards hold side by side in this layout."""
+        """The number of copies of the model in this layout that fit on the machine's cards."""
         cards = len(self.request.cards) if self.request else 0
         return max(1, cards // (self.tensor_parallel * self.pipeline_parallel))
 
     @property
     def answer_options(self) -> dict[str, Any]:
-        """The options that can change an answer (dtype, quantisation, parallel sizes): for the fingerprint."""
+        """The options that can change an answer (dtype, quantisation, parallel sizes).
+
+        They are part of a run's fingerprint.
+        """
         unsplit = [(key, 1) for key in ("tensor_parallel_size", "pipeline_parallel_size")]
-        # Planned, it holds every question that is expected. As somebody chose it, it may refuse
-        # some and cut answers off, and these must not become those of the run without it.
+        # A planned length holds every expected question. One that the user chose may refuse
+        # questions and cut answers off, so it makes another run.
         chosen = self.request.pinned & {"max_model_len"} if self.request else frozenset()
         return {
             key: value
             for key, value in self.engine_options.items()
             if key not in RESOURCE_OPTIONS - chosen
-            and (key, value) not in unsplit  # one card, said aloud
+            and (key, value) not in unsplit  # an explicit size of 1 equals the default
         }
 
     def summary(self) -> str:
-        """One line: the layout, and what the plan changed or guessed; or why it does not fit."""
+        """One line: the layout with the notes, or why the model does not fit."""
         return "; ".join((self.layout(), *self.notes)) if self.fits else self.refusal
 
     def layout(self) -> str:
-        """One line: what goes where."""
+        """One line: what each card holds."""
         parallel = (
             f", tensor parallel {self.tensor_parallel} × pipeline parallel {self.pipeline_parallel}"
             if self.tensor_parallel * self.pipeline_parallel > 1
@@ -112,7 +116,7 @@ class MemoryPlan:
         )
 
     def rows(self) -> list[tuple[str, str]]:
-        """The arithmetic as a table: name and value, for a terminal, an artifact or a report."""
+        """The arithmetic as rows of name and value."""
         rows = [
             ("model", self.model),
             ("cards", self.platform),
@@ -142,17 +146,23 @@ class MemoryPlan:
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
     def require(self) -> MemoryPlan:
-        """Return this plan; raises UserError where the model does not fit."""
+        """Returns this plan. Raises UserError where the model does not fit."""
         if self.refusal:
             raise UserError(self.refusal)
         return self
 
     def smaller(self, cards: tuple[Card, ...] = ()) -> MemoryPlan | None:
-        """The plan for the one retry after an out-of-memory at the start; None where none is left.
+        """The plan for the one retry after the engine ran out of memory at its start.
 
-        Leaves more of the card free, batches less at once, and does without CUDA graphs; nothing
-        that can change an answer, as the run is already open. `cards` as they are now, if somebody
-        has looked: others may have taken memory since the first plan.
+        It leaves more of the card free, batches less, and does without CUDA graphs. It changes no
+        option that can change an answer, because the run is already open.
+
+        Args:
+            cards: the cards with their present free memory, which others may have taken since the
+                first plan; (): as they were
+
+        Returns:
+            the plan; None where this one is the retry already, or nothing smaller fits
         """
         if self.request is None or self.request.reduced or self.refusal:
             return None
@@ -162,11 +172,13 @@ class MemoryPlan:
 
     @property
     def images_a_prompt(self) -> int:
-        """Images of the largest size that one prompt holds beside a question and its answer."""
+        """How many images of the largest size fit in one prompt beside a question and its
+        answer.
+        """
         if self.request is None or not self.request.shape.image_tokens:
             return 0
         one = self.request.shape.image_tokens
-        # What a request takes beside its one image.
+        # The tokens of a request beside its one image.
         room = self.max_model_len - max(0, self.request_tokens - one)
         return max(0, min(self.request.max_images, room // one))
 
@@ -187,28 +199,28 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class Question:
-    """What a plan was asked for."""
+    """The request for a plan."""
 
     model: str
     shape: ModelShape
     options: dict[str, Any]
     pinned: frozenset[str]
-    """Options that the user gave: never changed."""
+    """Names of options that the user gave, which the plan must not change."""
     cards: tuple[Card, ...]
     ram_bytes: int
     prompt_tokens: int
     answer_tokens: int
     recipe: str
-    """Whose published options are used; "" where none apply."""
+    """The name of the published recipe whose options are used; "" where none applies."""
     planner: Callable[[Question], MemoryPlan]
     max_images: int = 1
     """Images that the model's file allows in one prompt."""
     reduced: bool = False
-    """The smaller plan, after an out-of-memory."""
+    """Whether this is the smaller plan after the engine ran out of memory."""
 
 
 def gib(size: float) -> str:
-    """Bytes as people read memory: binary units."""
+    """Bytes in words: GiB with one decimal."""
     return f"{size / GIB:.1f} GiB" if not 0 < size < 0.1 * GIB else f"{size / 2**20:.0f} MiB"
 
 

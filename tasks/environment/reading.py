@@ -1,4 +1,4 @@
-"""Reads a model's sizes from its files, or from configs/ before they are here."""
+"""Reads a model's sizes from its files, or from its configuration before they are downloaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHERS = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 
 def model_shape(config: ModelConfig | None, directory: Path | None) -> ModelShape:
     """The shape by the model's own files where they are here, else by `config.dimensions`.
 
-    Raises UserError where neither tells.
+    Raises UserError where neither says it.
     """
     for name in ("params.json", "config.json"):
         if directory is not None and (directory / name).is_file():
@@ -38,7 +38,7 @@ def model_shape(config: ModelConfig | None, directory: Path | None) -> ModelShap
 
 
 def _from_files(directory: Path, name: str) -> ModelShape:
-    """The shape by params.json or config.json. Raises UserError where its values are no sizes."""
+    """The shape by params.json or config.json. Raises UserError where values in it are no sizes."""
     data = _json(directory / name)
     try:
         described = _from_params(data) if name == "params.json" else _from_config(data, directory)
@@ -76,7 +76,7 @@ def _from_dimensions(config: ModelConfig) -> ModelShape:
 
 
 def _from_params(data: dict[str, Any]) -> ModelShape:
-    """Mistral's params.json."""
+    """The shape by Mistral's params.json."""
     vision = data.get("vision_encoder") or {}
     side = vision.get("max_image_size", vision.get("image_size", 1024)) // max(
         1, vision.get("patch_size", 16)
@@ -132,7 +132,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def _from_config(data: dict[str, Any], directory: Path) -> ModelShape:
-    """Hugging Face's config.json."""
+    """The shape by Hugging Face's config.json."""
     text = data.get("text_config") or data
     text = {**_DEFAULTS.get(text.get("model_type", ""), {}), **text}
     vision = data.get("vision_config") or {}
@@ -172,7 +172,7 @@ def _from_config(data: dict[str, Any], directory: Path) -> ModelShape:
 def _largest_image(
     data: dict[str, Any], vision: dict[str, Any], directory: Path
 ) -> tuple[int, int]:
-    """Patches and prompt tokens of the largest image that the processor lets through."""
+    """Patches and prompt tokens of the largest image that the image processor produces."""
     patch = vision.get("patch_size", 14)
     if "spatial_merge_size" in vision and vision.get("model_type") != "pixtral":  # Qwen's kind
         settings = _image_processor(directory)
@@ -182,7 +182,8 @@ def _largest_image(
         return patches, patches // vision["spatial_merge_size"] ** 2
     side = vision.get("image_size", 1024) // patch
     if data.get("model_type") == "llava_onevision":
-        # The image as a whole, and up to nine tiles of it ("anyres_max_9"), a newline token a row.
+        # The whole image and up to nine tiles of it ("anyres_max_9"), with a newline token after a
+        # row.
         tiles = int(str(data.get("vision_aspect_ratio", "anyres_max_9")).rpartition("_")[2] or 9)
         return side**2 * (tiles + 1), side**2 * (tiles + 1) + side * 9
     merged = side // max(1, data.get("spatial_merge_size", 1))
@@ -190,7 +191,9 @@ def _largest_image(
 
 
 def _image_processor(directory: Path) -> dict[str, Any]:
-    """The image processor's settings, in the file of their own or in the processor's (newer)."""
+    """The image processor's settings, from preprocessor_config.json or, newer,
+    processor_config.json.
+    """
     own, shared = directory / "preprocessor_config.json", directory / "processor_config.json"
     if own.is_file():
         return _json(own)
@@ -198,7 +201,9 @@ def _image_processor(directory: Path) -> dict[str, Any]:
 
 
 def _quantization(settings: dict[str, Any] | None) -> tuple[float, str]:
-    """Bits of a stored linear weight, scales included, and the name of the quantisation."""
+    """Bits of a stored linear weight with its scales, and the name of the quantisation ("":
+    none).
+    """
     if not settings:
         return 16.0, ""
     method = str(settings.get("quant_method", "quantised"))
@@ -210,7 +215,7 @@ def _quantization(settings: dict[str, Any] | None) -> tuple[float, str]:
 
 
 def _weighed(shape: ModelShape, directory: Path) -> ModelShape:
-    """With the parameters counted in the safetensors headers, where there are any."""
+    """The shape with the parameters counted in the safetensors headers, where there are any."""
     linear = embedding = vision = 0.0
     packed_bytes = 0.0
     files = sorted(directory.glob("consolidated*.safetensors")) or sorted(
@@ -220,7 +225,7 @@ def _weighed(shape: ModelShape, directory: Path) -> ModelShape:
         try:
             header, _ = read_header(path)
         except ValueError:
-            return shape  # the completeness check names the file
+            return shape  # the completeness check reports the unreadable file
         for name, tensor in header.items():
             if name == "__metadata__":
                 continue
@@ -236,7 +241,7 @@ def _weighed(shape: ModelShape, directory: Path) -> ModelShape:
     if not linear and not packed_bytes:
         return shape
     if packed_bytes:
-        # What a weight takes in the files, over what the layers hold by their dimensions.
+        # Counted parameters in proportion to those computed from the dimensions.
         linear = shape.linear_parameters
         shape = replace(shape, linear_bits=8 * packed_bytes / linear)
     return replace(

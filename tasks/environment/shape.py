@@ -1,4 +1,4 @@
-"""The sizes of a model that memory depends on."""
+"""The sizes of a model that decide how much memory it needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What planning needs to know of a model. Weights are counted in parameters, not bytes."""
+    """A model's sizes. Weights are given as numbers of parameters, not bytes."""
 
     layers: int
     hidden: int
@@ -17,11 +17,12 @@ class ModelShape:
     head_dim: int
     vocabulary: int
     linear_parameters: float
-    """Of the language model's layers: what a quantisation makes smaller."""
+    """Parameters of the language model's layers, which a quantisation makes smaller."""
     embedding_parameters: float
-    """Token embeddings and output head."""
+    """Parameters of token embeddings and output head."""
     vision_parameters: float
-    """Image encoder and projector; kept whole on every card of the first pipeline stage."""
+    """Parameters of vision encoder and projector, whole on every card of the first pipeline
+    stage."""
     vision_hidden: int
     vision_intermediate: int
     image_patches: int
@@ -32,9 +33,9 @@ class ModelShape:
     linear_bits: float = 16.0
     """Bits of a linear weight as stored, with its scales; 16 where not quantised."""
     quantization: str = ""
-    """As the files say it; "" where they are not quantised."""
+    """The quantisation named in the files; "" where they are not quantised."""
     exact_weights: bool = False
-    """Whether the parameters were counted in the files rather than computed."""
+    """Whether the parameters were counted in the files; else they are computed from dimensions."""
 
     @property
     def parameters(self) -> float:
@@ -42,7 +43,7 @@ class ModelShape:
         return self.linear_parameters + self.embedding_parameters + self.vision_parameters
 
     def kv_bytes_per_token(self, value_bytes: int = 2) -> int:
-        """KV cache of one token over all layers and cards: layers × KV heads × head size × 2 × bytes."""
+        """Bytes of one token in the KV cache over all layers: 2 × layers × KV heads × head size."""
         return self.layers * self.kv_heads * self.head_dim * 2 * value_bytes
 
 
@@ -64,7 +65,7 @@ def computed(
     bits: float = 16.0,
     quantization: str = "",
 ) -> ModelShape:
-    """With the parameters of a decoder of gated feed-forward layers and grouped attention."""
+    """The shape of a decoder with gated feed-forward layers and grouped-query attention."""
     attention = 2 * hidden * head_dim * (heads + kv_heads)
     return ModelShape(
         layers=layers,
@@ -88,7 +89,7 @@ def computed(
 
 
 def vision_parameters(layers: int, hidden: int, intermediate: int, text_hidden: int) -> int:
-    """Of an image encoder with gated feed-forward layers, and of the projector of two layers."""
+    """Parameters of a vision encoder with gated feed-forward layers and a two-layer projector."""
     if not layers:
         return 0
     encoder = layers * (4 * hidden**2 + 3 * hidden * intermediate)

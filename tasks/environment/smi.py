@@ -1,4 +1,6 @@
-"""What ixsmi (Iluvatar CoreX) and nvidia-smi print, for machines without NVML's Python binding."""
+"""Reads the cards from the output of ixsmi (Iluvatar CoreX), or nvidia-smi where NVML is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,11 @@ FIELDS = ("index", "driver_version", "name", "memory.total", "memory.used")
 
 
 class SmiFailed(Exception):
-    """The command did not give an answer; the message says how."""
+    """The command could not be run or failed; the message says how."""
 
 
 def nvidia() -> Accelerators:
-    """The cards by nvidia-smi; used only where nvidia-ml-py is missing."""
+    """The cards by nvidia-smi; used only where nvidia-ml-py is not installed."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return Accelerators()
@@ -65,9 +67,10 @@ def _ixsmi() -> str | None:
 
 
 def sdk_version() -> str:
-    """The CoreX SDK's version ("4.3.0"), "" where it cannot be told.
+    """The CoreX SDK's version ("4.3.0"); "" where it is unknown.
 
-    The SDK's folder names it; else the vendor's builds carry it (torch 2.7.1+corex.4.4.0).
+    It is taken from the name of the SDK's folder, else from a vendor build
+    (torch 2.7.1+corex.4.4.0).
     """
     for name in ("version.txt", "VERSION", "version"):
         try:
@@ -123,9 +126,9 @@ def _query(command: str, vendor: Vendor, fields: tuple[str, ...]) -> Accelerator
 
 
 def parse(text: str, vendor: Vendor) -> tuple[tuple[Card, ...], str]:
-    """Cards and driver version from `--query-gpu=… --format=csv`: a header row, then a row a card.
+    """Cards and driver version from `--query-gpu=… --format=csv`: a header, then one row per card.
 
-    Raises SmiFailed where the output is not that.
+    Raises SmiFailed for other output.
     """
     rows = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if row]
     header = next((i for i, row in enumerate(rows) if row[0].strip() == "index"), None)
@@ -178,12 +181,12 @@ def _capability(text: str) -> tuple[int, int] | None:
 
 
 def _replaced(found: Accelerators, runtime: str, command: str) -> Accelerators:
-    """With the runtime's version, and the processes where the tool lists them."""
+    """The cards with the runtime's version, and with the processes where the tool lists them."""
     cards = found.cards
     if cards:
         try:
             text = run(command, "--query-compute-apps=gpu_uuid,pid,used_memory", "--format=csv")
-        except SmiFailed:  # ixsmi of some SDKs has no such query; the cards are known all the same
+        except SmiFailed:  # ixsmi of some SDKs lacks this query; the cards are known without it
             text = ""
         cards = tuple(_with_processes(card, text) for card in cards)
     return Accelerators(

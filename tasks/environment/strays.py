@@ -1,7 +1,7 @@
-"""Finds engine processes that an earlier crash left behind: they hold the GPU's memory for nothing.
+"""Finds engine processes that an earlier crash left running, which occupy GPU memory uselessly.
 
-Called by the check of the machine before an engine starts. The guard leaves none behind, but
-engines that others started (a plain `LLM(...)` that was killed) outlive their parent.
+Called by the check of the machine before an engine starts. Engines that pixtrack started are ended
+by their guard; others (of a plain `LLM(...)` that was killed) may outlive their parent.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from typing import Any
 import psutil
 
 ENGINE_PREFIX = "VLLM::"
-"""How vLLM names its engine processes (VLLM_PROCESS_NAME_PREFIX)."""
+"""How the names of vLLM's engine processes begin (VLLM_PROCESS_NAME_PREFIX)."""
 OUR_MODULES = ("pixtrack.tasks.inference.worker.main", "tasks/inference/host/guard.py")
 SUBREAPERS = frozenset(
     {"systemd", "init", "tini", "dumb-init", "docker-init", "s6-svscan", "catatonit"}
 )
-"""Processes that orphans are handed to, besides process 1."""
+"""Names of processes, besides process 1, that become the parents of orphaned processes."""
 PROGRAMS = ("vllm", "pixtrack", "prefect", "python")
 
 
 @dataclass(frozen=True)
 class Stray:
-    """A process of an engine that nobody uses any more."""
+    """A process of an engine that no program uses any more."""
 
     pid: int
     since: float
     """When it started: seconds since the epoch."""
     memory: int
-    """Resident bytes; what it holds on a GPU is not counted."""
+    """Resident bytes, without memory on a GPU."""
     command: str
 
     @property
     def age_seconds(self) -> float:
-        """How long it has been running."""
+        """Seconds since it started."""
         return max(0.0, time.time() - self.since)
 
 
 def find_strays() -> list[Stray]:
-    """Engine processes whose owner is gone, oldest first; only ours and vLLM's, of any user.
+    """The engine processes, pixtrack's and vLLM's of any user, whose owner has ended; oldest first.
 
-    An engine process belongs to somebody as long as one of its ancestors is a live program that is
-    no engine process itself: a flow, a server, a notebook.
+    An engine process has an owner while one of its ancestors is a running program that is not an
+    engine process itself: a flow, a server, a notebook.
     """
     processes = {}
     fields = ["pid", "ppid", "name", "cmdline", "create_time", "memory_info", "status"]
@@ -76,7 +76,7 @@ def _is_engine(info: dict[str, Any]) -> bool:
         return True
     arguments = info["cmdline"] or ()
     program = os.path.basename(arguments[0]) if arguments else ""  # noqa: PTH119
-    # A shell or an editor may have the module's name among its arguments.
+    # A shell or an editor may have the module's name among its arguments, too.
     return program.startswith("python") and any(
         argument == module or argument.endswith(module)
         for module in OUR_MODULES

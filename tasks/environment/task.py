@@ -19,10 +19,20 @@ def check_environment(
     model_dir: Path | None = None,
     checks: list[Check] | None = None,
 ) -> list[Check]:
-    """What this machine can run; a table artifact; UserError where the model cannot run here.
+    """Checks the machine for a model, and publishes the report as a table artifact.
 
-    `checks` is a report that was made before: an engine of our own that loads already holds the
-    memory that it is to be checked for.
+    Args:
+        model: the model
+        home: the data home
+        model_dir: overrides where the model's files are
+        checks: a report that was made before the engine began to load; once it loads, it holds
+            the memory that would be checked for. None: check now
+
+    Returns:
+        the report
+
+    Raises:
+        UserError: the model cannot run on this machine
     """
     if checks is None:
         checks = check_machine(home, model, model_dir)
@@ -35,5 +45,5 @@ def check_environment(
 
 
 def as_json(checks: list[Check]) -> str:
-    """The report as it is kept in a run's directory."""
+    """The report as JSON, for a run's environment.json."""
     return json.dumps([check.model_dump() for check in checks], indent=2)

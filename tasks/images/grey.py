@@ -1,4 +1,6 @@
-"""Grey of more than eight bits a pixel as eight; Pillow's own conversion would clip it to white."""
+"""Converts grey of more than eight bits to eight; Pillow's own conversion would clip it to
+white.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,26 @@ from pixtrack.tasks.images.tags import BITS, PHOTOMETRIC, SAMPLES, tag_of
 
 UNSIGNED, WHITE_IS_ZERO = 1, 0
 USUAL_WHITES = (255, 1023, 4095, 16383, 65535)
-"""The highest values of 8, 10, 12, 14 and 16 bits, which scanners, cameras and films have."""
+"""The highest values of 8, 10, 12, 14 and 16 bits, the depths of scanners, cameras and films."""
 OF_16_BITS = ("PNG", "PPM")
-"""Formats whose integers Pillow brings to 16 bits, in a mode of 32."""
+"""Formats whose integers Pillow scales to 16 bits, though it keeps them in a mode of 32 bits."""
 ROUNDING = 1.1
-"""Resampling takes grey of 0 to 1 a little over 1."""
+"""Tolerance: resampling takes values from 0 to 1 slightly above 1."""
 _BAND_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
 class GreyHeader:
-    """What a file says of its grey, to be taken before the image is turned: Pillow forgets it."""
+    """What a file's header says of its grey. Pillow drops it when an image is rotated."""
 
     most: int | None
-    """The highest value that the format allows; None where it does not say."""
+    """The highest value that the format allows; None where the header does not say it."""
     unsigned: bool
     white_is_zero: bool
 
     @classmethod
     def of(cls, image: Image.Image) -> GreyHeader:
-        """Of an image as it was opened."""
+        """The header of an image that was just opened."""
         most = None
         if image.mode.startswith("I;16") or (image.mode == "I" and image.format in OF_16_BITS):
             most = 4095 if tag_of(image, BITS, 16) == 12 else 65535
@@ -43,12 +45,12 @@ class GreyHeader:
 
 
 def deep_grey_to_8_bits(image: Image.Image, header: GreyHeader) -> Image.Image:
-    """The grey image (mode I or F) in mode L. Raises ValueError for values that are no numbers.
+    """Converts a grey image (mode I or F) to mode L. Raises ValueError for NaN and infinity.
 
-    Formats of 16 bits (and of 12, in a TIFF that says so) are scaled as such, however dark they
-    are. Of 32-bit integers and of floating point nobody says what white is: values up to 1
-    (floating point alone) are shares of white; otherwise white is the smallest of 255, 1023, 4095,
-    16383 and 65535 that holds the image's highest value, or that value itself.
+    Formats of 16 bits (and of 12, in a TIFF that says so) are scaled by their depth, however dark
+    the image is. For 32-bit integers and floating point white is not defined by the format:
+    floating-point values up to 1 are taken as shares of white; otherwise white is the smallest of
+    255, 1023, 4095, 16383 and 65535 that is not below the image's highest value, or that value.
     """
     floating = image.mode == "F"
     transparent = image.info.get("transparency")
@@ -67,13 +69,13 @@ def deep_grey_to_8_bits(image: Image.Image, header: GreyHeader) -> Image.Image:
     scale, offset = (-255 / white, 255.5) if header.white_is_zero else (255 / white, 0.5)
     # point() on "F" takes a linear function only, and "L" rounds down and clips.
     grey = deep.point(lambda value: value * scale + offset).convert("L")
-    if isinstance(transparent, int):  # a PNG's one transparent value: a page is white behind it
+    if isinstance(transparent, int):  # a PNG's transparent value is shown as white, like a page
         grey.paste(255, mask=_equal(deep, transparent))
     return grey
 
 
 def _as_floats(image: Image.Image, unsigned: bool) -> Image.Image:
-    """Integers as floats; 32-bit ones without a sign, which Pillow reads as if they had one."""
+    """Integers as floats, with unsigned 32-bit ones corrected, which Pillow reads as signed."""
     deep = image.convert("F")
     if image.mode == "I" and unsigned:
         negative = deep.point(lambda value: value * -255.0 + 0.0).convert("L")
@@ -82,7 +84,7 @@ def _as_floats(image: Image.Image, unsigned: bool) -> Image.Image:
 
 
 def _equal(deep: Image.Image, wanted: int) -> Image.Image:
-    """A mask of the pixels of that (whole) value."""
+    """A mask of the pixels that have the (integer) value."""
     above = deep.point(lambda value: value * 255.0 + 255.0 * (1 - wanted)).convert("L")
     over = deep.point(lambda value: value * 255.0 + 255.0 * -wanted).convert("L")
     mask = above.copy()
@@ -91,11 +93,13 @@ def _equal(deep: Image.Image, wanted: int) -> Image.Image:
 
 
 def _all_finite(deep: Image.Image) -> bool:
-    """Whether every value is a number: getextrema compares, and a comparison with NaN is false."""
+    """Whether every value is finite. getextrema would not show it: comparisons with NaN are
+    false.
+    """
     rows = max(1, _BAND_PIXELS // deep.width)
     for top in range(0, deep.height, rows):
         band = deep.crop((0, top, deep.width, min(deep.height, top + rows)))
-        # A sum of so many 32-bit floats cannot overflow: it is finite only where they all are.
+        # A sum of this many 32-bit floats cannot overflow, so it is finite only if all values are.
         if not math.isfinite(sum(array("f", band.tobytes()))):
             return False
     return True

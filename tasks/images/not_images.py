@@ -1,4 +1,4 @@
-"""What a file is that no decoder of ours knows: its first bytes say, whatever its name."""
+"""Names the kind of a file that is no image, by its first bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _STARTS: tuple[tuple[tuple[bytes, ...], str], ...] = (
         "header is damaged: convert it to PNG",
     ),
 )
-"""How files begin, and what they are then; the first that fits is said."""
+"""Beginnings of files, and what to say of a file that begins so; the first that fits counts."""
 
 _BOXES = {
     **dict.fromkeys(
@@ -51,7 +51,7 @@ _BOXES = {
     b"avis": "an AVIF image, which this Pillow does not read, or a damaged one: convert it to PNG",
     b"crx ": "a camera's raw photograph (CR3): convert it to JPEG or PNG",
 }
-"""The brands of files made of ISO boxes; every other one is a video."""
+"""Brands of ISO media files that are images; a file of any other brand is called a video."""
 
 _DAMAGED = "a known format whose header is damaged"
 _KNOWN_STARTS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"P1", b"P2", b"P3", b"P4",
@@ -61,7 +61,7 @@ _SHOWN = 40
 
 
 def what_it_is(data: bytes) -> str:
-    """Why data that no decoder knows is not an image: what it is instead, and what to do."""
+    """Why data is not an image, for an error: what it is instead, and the remedy."""
     head = data[:_LOOKED_AT]
     known = known_kind(head)
     if known is not None:
@@ -76,7 +76,7 @@ def what_it_is(data: bytes) -> str:
 
 
 def known_kind(head: bytes) -> str | None:
-    """What a file is by its first bytes, with a way out; None for images, text and the unknown."""
+    """The kind of a file by its first bytes, with the remedy; None for images, text and others."""
     for starts, said in _STARTS:
         if head.startswith(starts):
             return said
@@ -111,10 +111,10 @@ def _kind_of_text(text: str) -> str:
 
 
 def _text(head: bytes) -> str | None:
-    """The data as text; None where it is none."""
+    """The data decoded as text; None where it is not text."""
     encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
-        # The last character may be cut.
+        # The last character may be incomplete.
         text = codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return None

@@ -1,4 +1,4 @@
-"""Reads image files safely and the same way everywhere: what was prepared is what the model sees.
+"""Reads image files safely, and in preparation and inference alike, so that both see the same.
 
 `inspect_image` reads an image's size and looks for damage without decoding pixels, for preparing
 thousands of images a minute; `load_image` decodes one to RGB, for asking. Both turn every defect
@@ -41,14 +41,14 @@ EXTENSIONS = {
     "JPEG2000": "jp2",
     "AVIF": "avif",
 }
-"""The formats that are read, with the file name's extension. No other decoder is ever tried:
-Pillow's EPS plugin, for one, would run an external program on the file."""
+"""The formats that are read, with their file name extensions. No other decoder is tried: Pillow's
+EPS plugin, for one, would run an external program on the file."""
 
 Image.init()
 _FORMATS = [name for name in EXTENSIONS if name in Image.OPEN]
 
 _ONE_DECODER = threading.Lock()
-"""Held while a doubtful image is decoded: the threads of a preparation share a limit of memory."""
+"""Held while an image is decoded for its check: the threads of a preparation share the memory."""
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
@@ -60,15 +60,15 @@ class BadImage(ValueError):
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of an image file without decoding it."""
+    """What the header of an image file says."""
 
     format: str
-    """Pillow's name: PNG, JPEG, …"""
+    """Pillow's name for the format: PNG, JPEG, …"""
     width: int
     """Pixels, after the EXIF orientation is applied."""
     height: int
     frames: int = 1
-    """Of an animation, of which the first is shown; 1 for every other image."""
+    """Number of frames of an animation, of which the first is shown; 1 for any other image."""
 
     @property
     def extension(self) -> str:
@@ -83,9 +83,9 @@ def inspect_image(data: bytes) -> ImageFacts:
     says about its own end: a PNG's chunks are walked to IEND and their CRCs computed, a JPEG must
     have its end-of-image marker behind the last scan, a WebP must be as long as its header says.
     A file that fails its check, and every file of another format, is decoded in full, and the
-    decoder has the last word: the cheap check never refuses what `load_image` would show. Damage
-    that a decoder alone could find in a PNG or WebP of the right length (a faulty compressed
-    stream under a right checksum) is met when the image is asked, and fails that sample then.
+    decoder decides: the cheap check never refuses what `load_image` would show. Damage that only
+    decoding can find in a PNG or WebP of the right length (a faulty compressed stream with a
+    correct checksum) is found when the question is asked, and fails that sample then.
     """
     if not data:
         raise BadImage("empty file (0 bytes)")
@@ -111,11 +111,12 @@ def inspect_image(data: bytes) -> ImageFacts:
 
 
 def load_image(path: Path | str) -> Image.Image:
-    """The image in RGB as a person would see it. Raises BadImage.
+    """Decodes an image to RGB, as a viewer would show it.
 
-    The EXIF orientation is applied; an animation gives its first frame; transparency is laid over
-    white, as a page is; grey of 16 and 32 bits becomes 8; CMYK and palettes are converted by
-    Pillow without colour management, as the published evaluation suites do.
+    The EXIF orientation is applied; of an animation the first frame is taken; transparency becomes
+    white; grey of 16 and 32 bits becomes 8; CMYK and palettes are converted by Pillow without
+    colour management, as in the published evaluation suites. Raises BadImage with the reason for a
+    file that cannot be read or shown.
     """
     try:
         data = Path(path).read_bytes()
@@ -154,7 +155,7 @@ def _open(file: io.BytesIO) -> Image.Image:
 
 
 def _to_the_one_page(image: Image.Image) -> None:
-    """Goes to the TIFF's page, past previews of it. Raises BadImage where there are several."""
+    """Goes to the page of a TIFF, past its previews. Raises BadImage for several pages."""
     try:
         count = getattr(image, "n_frames", 1)
         if count == 1:
@@ -175,16 +176,16 @@ def _to_the_one_page(image: Image.Image) -> None:
 
 
 def _scale_transparency(image: Image.Image, data: bytes) -> None:
-    """Brings a PNG's transparent grey of 2 and 4 bits to the 8 bits that Pillow reads it in."""
+    """Scales the transparent value of a PNG of 2 or 4 bits to the 8 bits that Pillow decodes to."""
     depth, grey = data[24], image.info.get("transparency")
     if image.mode == "L" and depth in (2, 4) and isinstance(grey, int):
         image.info["transparency"] = grey * 255 // (2**depth - 1)
 
 
 def _frames(image: Image.Image) -> int:
-    """The frames of an animation; 1 where it has no more that can be read, or is none.
+    """The number of frames of an animation; 1 for any other image, or where no other can be read.
 
-    The further views of a camera's MPO (a depth map, another angle) are no frames.
+    Further views in a camera's MPO file (a depth map, another angle) do not count as frames.
     """
     if image.format in ("MPO", "TIFF"):
         return 1

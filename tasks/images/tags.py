@@ -1,21 +1,21 @@
-"""Numbers of a TIFF's header."""
+"""Tags of a TIFF's header that hold numbers."""
 
 from __future__ import annotations
 
 from PIL import Image
 
 SUBFILE = 254
-"""NewSubfileType: its lowest bit marks a preview of another page."""
+"""NewSubfileType: its lowest bit marks a preview of another page in the file."""
 BITS = 258
-"""Bits a sample."""
+"""BitsPerSample."""
 PHOTOMETRIC = 262
-"""What the values mean; 0: grey of which 0 is white."""
+"""PhotometricInterpretation; 0: grey whose value 0 is white."""
 SAMPLES = 339
-"""SampleFormat; 1: integers without a sign."""
+"""SampleFormat; 1: unsigned integers."""
 
 
 def tag_of(image: Image.Image, tag: int, default: int) -> int:
-    """The number under a tag, the first of several; the default where there is none."""
+    """The value of a tag, the first of several; the default where the image does not have it."""
     value = getattr(image, "tag_v2", {}).get(tag, default)
     if isinstance(value, tuple):
         value = value[0] if value else default

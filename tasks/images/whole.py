@@ -1,4 +1,4 @@
-"""Whether an image file is whole, by the end that its format prescribes; no pixel is decoded."""
+"""Checks that an image file is complete by how its format ends, without decoding pixels."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import zlib
 
 
 def walk_png(data: bytes) -> tuple[bool, bool]:
-    """Whether every chunk up to IEND is there with the right CRC, and whether any holds metadata.
+    """Checks the chunks of a PNG.
 
-    Metadata matters because the orientation may stand behind the pixels, where Pillow finds it
-    only by decoding.
+    Returns whether every chunk up to IEND is there with the right CRC, and whether one holds
+    metadata: it may give the orientation after the pixels, where Pillow finds it only by decoding.
     """
     position, has_metadata = 8, False
     view = memoryview(data)

@@ -1,4 +1,4 @@
-"""Where a model's files come from: one row and one module a kind of source."""
+"""The kinds of model source: one row of MODEL_SOURCES and one module each."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ MODEL_SOURCES: dict[str, Callable[[ModelConfig, Any], ModelFiles]] = {
     "generated": GeneratedFiles,
     "endpoint": NoFiles,
 }
-"""The `kind` of a model's source to what looks after its files."""
+"""The `kind` of a model's source to the class that manages its files."""
 
 
 def files_of(config: ModelConfig, model_dir: Path | None = None) -> ModelFiles:
-    """What looks after the model's files; `model_dir` (--model-dir) overrides the model's source."""
+    """The object that manages the model's files; `model_dir` (--model-dir) overrides the source."""
     if model_dir is not None and config.source.has_files:
         return CopiedFiles(config, model_dir.expanduser().resolve(), "--model-dir")
     return MODEL_SOURCES[config.source.kind](config, config.source)

@@ -1,4 +1,4 @@
-"""What every kind of model source can do."""
+"""The interface of a kind of model source."""
 
 from __future__ import annotations
 
@@ -20,76 +20,83 @@ class Fetching:
     """How files are to be fetched."""
 
     progress: Progress | None = None
-    """Called with the bytes that are here and the bytes in all."""
+    """Called with the bytes present so far and the bytes in all."""
     source: SourceName | None = None
-    """None: as PIXTRACK_MODEL_SOURCE says, else where the files came from before, else the hub."""
+    """Where to fetch from. None: PIXTRACK_MODEL_SOURCE, else where the present files came from,
+    else the hub."""
     refresh: bool = False
-    """Whether to ask again what an unpinned revision stands for."""
+    """Whether to resolve an unpinned revision again."""
 
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a model's files are here, as the check of the machine reports it."""
+    """Whether a model's files are on this machine, for the report of `pixtrack check`."""
 
     status: Literal["ok", "warning", "failed"]
     detail: str
     remedy: str = ""
     missing_bytes: float = 0
-    """What still has to be downloaded."""
+    """Bytes that still have to be downloaded."""
 
 
 class ModelFiles(Protocol):
-    """Looks after the files of one model."""
+    """Manages the files of one model."""
 
     needs_network: bool
-    """Whether `fetch` may ask somebody over the network."""
+    """Whether `fetch` may use the network."""
     made_when_used: bool
-    """Whether `fetch` writes the files itself, in no time and without a network."""
+    """Whether `fetch` generates the files itself, which takes no time and no network."""
     repair: str
-    """What to do where the files turn out to be damaged."""
+    """The remedy to name where files turn out to be damaged."""
     address: str
-    """Where the files, or their server, are, as `pixtrack models show` says it."""
+    """Where the files, or their server, are: the words of `pixtrack models show`."""
     absent: str
-    """What to say of files that are not in the data home, in two or three words."""
+    """Two or three words for files that are not in the data home."""
 
     def directory(self, home: Home) -> Path:
         """Where the files are, or will be."""
         ...
 
     def here(self, home: Home) -> Path | None:
-        """The directory where the files are here and whole already; else None.
+        """The directory if the files are complete on this machine; else None.
 
-        Asks no network and reads headers only.
+        Uses no network and reads headers only.
         """
         ...
 
     def fetch(self, home: Home, how: Fetching) -> Path:
-        """The directory with the files, complete and verified. Raises UserError."""
+        """Makes the files complete and verified, and returns their directory.
+
+        Raises UserError where they cannot be fetched, or are not what the configuration says.
+        """
         ...
 
     def availability(self, home: Home) -> Availability:
-        """Whether the files are here. Asks no network; never raises."""
+        """Whether the files are on this machine. Uses no network; never raises."""
         ...
 
     def identity(self, home: Home, progress: Progress | None = None) -> dict[str, str]:
-        """What of the model can change an answer, for a run's fingerprint.
+        """What identifies the model in a run's fingerprint.
 
-        Reads the files where nobody has vouched for them (about a minute for 24 GB); raises
-        OSError where they are not here.
+        Reads files whose digests are not known (about a minute for 24 GB). Raises OSError where
+        the files are not on this machine.
         """
         ...
 
     def verify(self, home: Home, progress: Progress | None = None) -> tuple[list[str], int]:
-        """What is wrong with the files, a line each, and how many were compared by sha256.
+        """Reads every byte of the files and checks them.
 
-        Reads every byte again. Raises UserError where there can be no files.
+        Returns what is wrong, one line for each file, and how many files were compared by sha256.
+        Raises UserError for a model without files.
         """
         ...
 
 
 @contextmanager
 def writing(directory: Path) -> Iterator[None]:
-    """Turns a full or read-only disk, or a file in place of the folder, into a UserError."""
+    """Turns errors of writing (full or read-only disk, a file in the folder's place) into
+    UserError.
+    """
     try:
         yield
     except OSError as error:

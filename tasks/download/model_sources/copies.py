@@ -12,7 +12,9 @@ from pixtrack.tasks.download.model_sources.on_disk import FilesOnDisk
 
 
 class CopiedFiles(FilesOnDisk):
-    """A directory that already holds a model's files. `named_by`: where its path was given."""
+    """A directory that holds a model's files; `named_by` says in messages where its path was
+    given.
+    """
 
     needs_network = False
     repair = "copy the files again"
@@ -25,7 +27,7 @@ class CopiedFiles(FilesOnDisk):
         self._named_by = named_by
 
     def directory(self, home: Home) -> Path:  # noqa: ARG002
-        """The directory, wherever the data home is."""
+        """The directory, whatever the data home."""
         return self._directory
 
     def here(self, home: Home) -> Path | None:  # noqa: ARG002
@@ -33,7 +35,9 @@ class CopiedFiles(FilesOnDisk):
         return None if problems(self._directory, self._config.format) else self._directory
 
     def fetch(self, home: Home, how: Fetching) -> Path:  # noqa: ARG002
-        """The directory. Raises UserError where files are missing, truncated or of another format."""
+        """The directory. Raises UserError where files are missing, truncated or of another
+        format.
+        """
         remedy = f"Complete the copy, or correct {self._named_by} (and its format)"
         require_complete(self._directory, self._config.format, remedy)
         return self._directory

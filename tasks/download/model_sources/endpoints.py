@@ -1,4 +1,4 @@
-"""A model behind an endpoint: its files are its server's business."""
+"""A model behind an endpoint, which has no files on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pixtrack.tasks.transfer import Progress
 
 
 class NoFiles:
-    """There are no files here and none to fetch."""
+    """Answers for a model that has no files here and none to fetch. See `ModelFiles`."""
 
     needs_network = True
     made_when_used = False
@@ -27,22 +27,24 @@ class NoFiles:
         self.address = shown_address(source.base_url) or f"${source.base_url_env}"
 
     def directory(self, home: Home) -> Path:
-        """Where the files would be: there is nothing in it."""
+        """The model's folder in the data home, which stays empty."""
         return home.models / self._name
 
     def here(self, home: Home) -> Path | None:  # noqa: ARG002
-        """None: they never are."""
+        """Always None."""
         return None
 
     def fetch(self, home: Home, how: Fetching) -> Path:  # noqa: ARG002
-        """Raises UserError."""
+        """Always raises UserError: there are no files."""
         raise UserError(
             f"{self._name} runs behind an endpoint: there are no files to download; "
             "its server has them"
         )
 
     def availability(self, home: Home) -> Availability:  # noqa: ARG002
-        """Whether an address is given, and a key; the endpoint is not asked."""
+        """Whether an address is configured, and a key where one is needed; the endpoint is not
+        asked.
+        """
         variable = self._source.base_url_env
         url = endpoint_url(self._source.base_url, variable)
         if not url:
@@ -57,7 +59,7 @@ class NoFiles:
         return Availability("ok", detail)
 
     def identity(self, home: Home, progress: Progress | None = None) -> dict[str, str]:  # noqa: ARG002
-        """The endpoint's address, without what is secret in it, and the name it serves."""
+        """The endpoint's address without its secret parts, and the name of the served model."""
         url = shown_address(endpoint_url(self._source.base_url, self._source.base_url_env))
         return {"endpoint": url, "served_model": self._source.served_model}
 
@@ -66,5 +68,5 @@ class NoFiles:
         home: Home,  # noqa: ARG002
         progress: Progress | None = None,  # noqa: ARG002
     ) -> tuple[list[str], int]:
-        """Raises UserError."""
+        """Always raises UserError: there are no files."""
         raise UserError(f"{self._name} runs behind an endpoint: there are no files to verify")

@@ -31,13 +31,13 @@ class GeneratedFiles(FilesOnDisk):
         return home.models / self._config.name
 
     def here(self, home: Home) -> Path | None:
-        """The folder, if it holds what this version writes for the seed."""
+        """The folder if this version wrote it for the configured seed; else None."""
         directory = self.directory(home)
         whole = not problems(directory, self._config.format)
         return directory if whole and self._up_to_date(directory) else None
 
     def fetch(self, home: Home, how: Fetching) -> Path:  # noqa: ARG002
-        """The folder, written if need be."""
+        """The folder, written first where needed."""
         from pixtrack.tasks.download.generated import write_random_pixtral
 
         directory = self.directory(home)
@@ -49,14 +49,14 @@ class GeneratedFiles(FilesOnDisk):
         return directory
 
     def availability(self, home: Home) -> Availability:
-        """Here, or written when it is first used."""
+        """Present, or to be written at first use."""
         if problems(self.directory(home), self._config.format):
             return Availability("ok", f"{self._config.title}: written when it is first used")
         where = self.directory(home)
         return Availability("ok", f"{self._config.title}: files complete in {where}")
 
     def _up_to_date(self, directory: Path) -> bool:
-        """Whether the directory holds what this version writes for that seed."""
+        """Whether this version wrote the directory for the configured seed."""
         from pixtrack.tasks.download.generated import GENERATOR_VERSION, MARKER
 
         try:

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class HubFiles(FilesOnDisk):
-    """A download into the data home, taken as it is while its sizes and times are unchanged."""
+    """A download into the data home; it stays verified while its sizes and times are unchanged."""
 
     needs_network = True
 
@@ -59,7 +59,7 @@ class HubFiles(FilesOnDisk):
         return directory if known.unchanged(directory) else None
 
     def fetch(self, home: Home, how: Fetching) -> Path:
-        """The folder, downloaded if need be. Two processes that want the same model take turns."""
+        """The folder, downloaded first where needed; one process at a time downloads a model."""
         directory = self.directory(home)
         chosen = _chosen(how.source)
         with writing(directory):
@@ -134,7 +134,7 @@ class HubFiles(FilesOnDisk):
         )
 
     def _accept_unverified(self, directory: Path) -> None:
-        """Without the hub, complete files are taken with a warning."""
+        """Accepts complete files with a warning, for use where the source cannot be reached."""
         name = self._config.name
         found = problems(directory, self._config.format)
         if found:
@@ -148,7 +148,7 @@ class HubFiles(FilesOnDisk):
         )
 
     def _repository(self, name: SourceName) -> HuggingFace | ModelScope:
-        # Here, not above: the environment check asks where models lie on machines without httpx.
+        # Imported here: the environment check asks for the folder on machines without httpx.
         from pixtrack.tasks.download.repositories import HuggingFace, ModelScope
 
         hub = self._hub
@@ -169,7 +169,18 @@ class HubFiles(FilesOnDisk):
         known: Manifest | None,
         progress: Progress | None,
     ) -> dict[str, str]:
-        """Downloads what is not here yet; path to sha256 of every wanted file."""
+        """Downloads the files that are not here yet.
+
+        Args:
+            repository: where they come from
+            directory: where they go
+            wanted: the files that the model needs
+            known: the directory's manifest, if it has one
+            progress: called with the bytes present so far and the bytes in all
+
+        Returns:
+            the sha256 of every wanted file, by path
+        """
         from pixtrack.tasks.transfer.download import download_files, require_space
 
         digests = _already_here(directory, wanted, known, progress)
@@ -191,12 +202,12 @@ class HubFiles(FilesOnDisk):
 
 
 def _came_from(known: Manifest | None) -> SourceName:
-    """Files that came from ModelScope once do not make the next run ask the hub."""
+    """The source that the present files came from; the hub where there are none."""
     return "modelscope" if known is not None and known.source == "modelscope" else "huggingface"
 
 
 def _chosen(source: SourceName | None) -> SourceName | None:
-    """The source that somebody asked for; None where nobody did."""
+    """The source given as an argument or in PIXTRACK_MODEL_SOURCE; None without either."""
     name = source or os.environ.get("PIXTRACK_MODEL_SOURCE") or None
     if name not in (None, "huggingface", "modelscope"):
         raise UserError(
@@ -220,9 +231,9 @@ def _already_here(
     known: Manifest | None,
     progress: Progress | None,
 ) -> dict[str, str]:
-    """Path to sha256 of the wanted files that are here with the listed content.
+    """The sha256, by path, of the wanted files that are here with the listed content.
 
-    Files that the manifest vouches for are not read; others of the right size are hashed.
+    Files that are unchanged by the manifest are not read; others of the right size are hashed.
     """
     digests: dict[str, str] = {}
     done, total = 0, sum(f.size for f in wanted)

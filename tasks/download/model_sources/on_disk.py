@@ -1,4 +1,4 @@
-"""What all sources with files on this machine have in common: digests over those files."""
+"""The base of the kinds of source whose files are on this machine: digests over those files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pixtrack.tasks.transfer import Progress
 
 
 class FilesOnDisk(ABC):
-    """Base of the sources with files: each says which directory they are in."""
+    """Base class; a subclass says which directory the files are in."""
 
     made_when_used = False
     absent = "not downloaded"
@@ -26,9 +26,9 @@ class FilesOnDisk(ABC):
         """Where the files are, or will be."""
 
     def identity(self, home: Home, progress: Progress | None = None) -> dict[str, str]:
-        """The digest over the files that the model's format needs."""
+        """A digest over the files that the model's format needs. See `ModelFiles.identity`."""
         return digest_of_files(self.directory(home), self._config.format, home, progress)
 
     def verify(self, home: Home, progress: Progress | None = None) -> tuple[list[str], int]:
-        """What is wrong with the files, a line each, and how many were compared by sha256."""
+        """Checks every byte of the files. See `ModelFiles.verify`."""
         return verify_files(self.directory(home), self._config.format, progress)
