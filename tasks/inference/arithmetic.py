@@ -1,8 +1,8 @@
-"""What answering costs at best: a model's arithmetic, and what a device does a second.
+"""The lower bound of the time that answering takes, from a model's arithmetic and a device's rates.
 
 An image group costs the floating-point operations of its image's prompt (language model, attention,
-vision encoder, adapter) at the rate of a large matrix product, and for each of its questions the
-reading of the prompt's keys and values once per output token at the rate of a large copy.
+vision encoder, adapter), at the rate of a large matrix product. Each of its questions costs, for
+every output token, one reading of the prompt's keys and values, at the rate of a large copy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rates:
-    """What the device reached: a bf16 matrix product for 2 s, and a copy (read and write)."""
+    """Measured rates of a device: a bf16 matrix product over 2 s, and a copy (read and write)."""
 
     flops: float
     bytes: float
@@ -28,26 +28,26 @@ class Rates:
 
 
 H100 = Rates(flops=679e12, bytes=2.97e12, name="NVIDIA H100 80GB HBM3", matrix=8192)
-"""Measured on one card in the run whose table is in the README (bench/measured)."""
+"""Measured on one card, in the run that bench/measured holds."""
 
 H100_OF_LIMIT = 0.84
-"""What the schedule reached of the limit in that run."""
+"""The share of the limit that the schedule reached in that run."""
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Operations of a Pixtral in Mistral format, from its params.json; a multiply-add counts 2."""
+    """The operations of a Pixtral in Mistral format; a multiply-add counts as 2."""
 
     params: dict[str, Any]
 
     @classmethod
     def of(cls, model_dir: Path) -> Arithmetic:
-        """From a model directory's params.json."""
+        """By the params.json of a model directory."""
         return cls(json.loads((model_dir / "params.json").read_text(encoding="utf-8")))
 
     @classmethod
     def of_dimensions(cls, dimensions: Any) -> Arithmetic:
-        """From pixtrack.configs.schema.Dimensions, for a model whose files are not here."""
+        """By `configs.schema.Dimensions`, for a model whose files are not on this machine."""
         d = dimensions
         vision = {
             "hidden_size": d.vision_hidden,
@@ -70,26 +70,28 @@ class Arithmetic:
 
     @property
     def layer_weights(self) -> int:
-        """Weights of all language layers; embeddings and output are not multiplied by prompts."""
+        """Number of weights in the language layers; prompts are not multiplied by the others."""
         p = self.params
         query, key = p["n_heads"] * p["head_dim"], p["n_kv_heads"] * p["head_dim"]
         layer = p["dim"] * (2 * query + 2 * key + 3 * p["hidden_dim"])
         return int(p["n_layers"] * layer)
 
     def prompt_flops(self, new: int, before: int = 0) -> float:
-        """`new` prompt tokens after `before` that are in the KV cache; causal attention."""
+        """Operations for `new` prompt tokens after `before` ones in the KV cache; causal
+        attention.
+        """
         p = self.params
         width = p["n_heads"] * p["head_dim"] * p["n_layers"]
         attended = new * before + new * (new + 1) / 2
         return float(2.0 * self.layer_weights * new + 4.0 * width * attended)
 
     def token_flops(self, context: int) -> float:
-        """One output token after `context` tokens."""
+        """Operations for one output token after `context` tokens."""
         p = self.params
         return float(self.prompt_flops(1, context) + 2.0 * p["vocab_size"] * p["dim"])
 
     def vision_flops(self, patches: int) -> float:
-        """Vision encoder and adapter on one image of so many patches; full attention."""
+        """Operations of vision encoder and adapter for an image of `patches`; full attention."""
         v, dim = self.params["vision_encoder"], self.params["dim"]
         hidden, inner = v["hidden_size"], v["intermediate_size"]
         layer = 4 * hidden * hidden + 3 * hidden * inner
@@ -100,30 +102,32 @@ class Arithmetic:
 
     @property
     def kv_bytes(self) -> int:
-        """Keys and values of one token, bf16."""
+        """Bytes of the keys and values of one token in bf16."""
         p = self.params
         return int(p["n_layers"] * 2 * p["n_kv_heads"] * p["head_dim"] * 2)
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked, on average over the samples."""
+    """The work, as averages over the samples."""
 
     questions_per_image: float
-    """Of an image group: questions that share their images."""
+    """Questions of an image group, which share their images."""
     image_tokens: float
     """Of all images of one prompt."""
     patches: float
     """Of all images of one prompt."""
     text_tokens: float
-    """Of one prompt, beside the image's."""
+    """Tokens of one prompt besides those of images."""
     output_tokens: float
     images: float = 1.0
-    """Images of one prompt: each goes through the vision encoder by itself."""
+    """Images of one prompt; the vision encoder takes each separately."""
 
 
 def limit_samples_per_s(arithmetic: Arithmetic, load: Load, rates: Rates) -> float:
-    """Samples/s at best: every image computed once, every question's own tokens, nothing else."""
+    """Upper bound of samples per second: each image and each question's own tokens computed
+    once.
+    """
     image, text = round(load.image_tokens), round(load.text_tokens)
     vision = load.images and load.images * arithmetic.vision_flops(
         round(load.patches / load.images)

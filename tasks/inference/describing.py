@@ -1,4 +1,4 @@
-"""Free questions on images: the vendor's recipe as a mode, through the same engine child."""
+"""Asks free questions about images, without dataset or run, as the vendor's Pixtral recipe does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pixtrack.tasks.scratch import scratch_folder
 
 @dataclass(frozen=True)
 class Described:
-    """A question on one or several images, and what the model said."""
+    """A question on one or several images, and the model's answer."""
 
     images: tuple[str, ...]
     question: str
@@ -42,7 +42,7 @@ class Described:
         }
 
     def text(self) -> str:
-        """For a terminal: what was asked, and the answer, or why there is none."""
+        """Question and answer for a terminal; in place of an answer, why there is none."""
         said = self.answer.text
         if self.answer.failed:
             said = f"(no answer: {self.answer.error})"
@@ -53,7 +53,7 @@ class Described:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What an engine session takes."""
+    """A job in the form that an engine session takes."""
 
     job: Job
 
@@ -68,13 +68,24 @@ def describe(
     each: bool = False,
     fetch: Callable[[], Path | None],
 ) -> list[Described]:
-    """The answers, question by question; with `each`, about every image by itself.
+    """Asks the questions about the images.
 
-    `fetch` gives the model's files (None for an endpoint); it is called once the images and their
-    number are known to be right.
+    Args:
+        model: the model
+        home: the data home
+        images: image files
+        questions: the questions, each about all the images
+        sampling: how answers are generated
+        each: ask each question about every image separately
+        fetch: fetches the model's files and returns their directory (None for an endpoint); called
+            only after the images have been checked
 
-    Raises UserError for images that cannot be shown, more images than the model takes, and an
-    engine that does not start.
+    Returns:
+        the answers, question by question
+
+    Raises:
+        UserError: an image cannot be shown, there are more images than the model takes, or the
+            engine does not start
     """
     references = [_reference(path) for path in images]
     groups = [(ref,) for ref in references] if each else [tuple(references)]
@@ -122,7 +133,7 @@ def _ask(
     requests: Sequence[Request],
     sampling: Sampling,
 ) -> dict[int, Answer]:
-    """Request index to answer. The requests and the journal are of this call alone."""
+    """The answers by request index; requests and journal are temporary files of this call."""
     with scratch_folder("describe") as folder:
         lines = [json.dumps(request_to_json(r), ensure_ascii=False) for r in requests]
         asked = folder / "requests.jsonl"

@@ -1,4 +1,4 @@
-"""Which engine a model gets, planned to this machine's memory; started early where it can be."""
+"""Makes a model's engine session, planned to this machine's memory, and may start it early."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ from pixtrack.tasks.timings import timed
 logger = logging.getLogger(__name__)
 
 _early: dict[str, EngineSession] = {}
-"""Engines that were started before the flow, by model directory."""
+"""Engine sessions that were started before the flow, by model directory."""
 
 _reports: dict[str, list[Check]] = {}
-"""What the machine could run before an engine of ours began to take its memory, by model."""
+"""Reports on the machine from before an engine of this process took memory, by model name."""
 
 
 def session_for(model: ModelConfig, files: Path | None, home: Home) -> EngineSession:
-    """An engine session, not started, with a memory plan where the engine is ours to size."""
+    """Makes an engine session without starting it, with a memory plan for an engine that runs
+    here.
+    """
     log = home.root / "logs" / f"engine-{model.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     kind = engine_kind(model)
     if files is None or not kind.runs_here:
         return EngineSession(kind.spec(model, files), log)
     plan = memory_plan(model, files)
-    # A compromise (fp8, float16, less context) is worth a second look.
+    # Compromises of the plan (fp8, float16, less context) are shown as a warning.
     logger.log(logging.WARNING if plan.notes else logging.INFO, "memory plan: %s", plan.summary())
     return EngineSession(
         kind.spec(model, files, plan.engine_options, plan.replicas),
@@ -48,7 +50,7 @@ def session_for(model: ModelConfig, files: Path | None, home: Home) -> EngineSes
 
 
 class _Smaller:
-    """The spec of the one retry after an out-of-memory at the start."""
+    """Makes the spec of the one retry after memory ran out at the start."""
 
     def __init__(self, model: ModelConfig, files: Path, plan: MemoryPlan) -> None:
         self._model, self._files, self._plan = model, files, plan
@@ -65,9 +67,9 @@ class _Smaller:
 
 
 def start_early(model: ModelConfig, files: Path, home: Home, model_dir: Path | None = None) -> None:
-    """Starts the engine before the flow, so that it loads beside Prefect's own start.
+    """Starts the engine before the flow, so that it loads while Prefect starts.
 
-    The machine is checked first: later, this very engine would hold the memory that is looked for.
+    The machine is checked before, because the engine then holds the memory that is checked for.
     """
     session = session_for(model, files, home)
     _reports[model.name] = check_machine(home, model, model_dir)
@@ -76,26 +78,25 @@ def start_early(model: ModelConfig, files: Path, home: Home, model_dir: Path | N
 
 
 def report_before_start(model: ModelConfig) -> list[Check] | None:
-    """The report on the machine that was made before the engine's early start.
-
-    None where no engine was started early.
-    """
+    """The report on the machine from before the engine's early start; None without such a start."""
     return _reports.pop(model.name, None)
 
 
 def acquire(model: ModelConfig, files: Path | None, home: Home) -> EngineSession:
-    """The engine of that model: the one started early, or a new one that starts when it is fed."""
+    """The engine session of a model: the one started early, or a new one, which is not started."""
     return _early.pop(str(files), None) or session_for(model, files, home)
 
 
 def close_early() -> None:
-    """Closes engines that were started early and that no flow has acquired."""
+    """Closes the engines that were started early and that no flow has taken by `acquire`."""
     while _early:
         _early.popitem()[1].close()
 
 
 def engine_facts(model: ModelConfig, files: Path | None) -> dict[str, Any]:
-    """The engine's name, version, platform and options, as far as they can change an answer."""
+    """What identifies the engine in a run's fingerprint: name, version, platform, and those options
+    that can change an answer.
+    """
     if files is None or not engine_kind(model).runs_here:
         return {"name": model.source.engine, "options": dict(model.engine)}
     with timed("engine version"):
@@ -103,7 +104,7 @@ def engine_facts(model: ModelConfig, files: Path | None) -> dict[str, Any]:
 
 
 def longest_request(model: ModelConfig, files: Path | None) -> int | None:
-    """The max_model_len that the engine gets; None for an endpoint, which has its own."""
+    """The max_model_len that the engine will have; None for an endpoint, which has its own."""
     return None if files is None else memory_plan(model, files).max_model_len
 
 

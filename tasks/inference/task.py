@@ -15,14 +15,14 @@ from pixtrack.tasks.runs.opening import OpenRun
 from pixtrack.tasks.runs.protocol import Event
 
 ARTIFACT_EVERY_SECONDS = 2.0
-"""An update costs about 20 ms."""
+"""Pause between two updates of the artifact, each of which takes about 20 ms."""
 
 
 @step("identify engine")
 def identify_engine(model: ModelConfig) -> ModelConfig:
-    """The model with what is asked of its engine: the name that an endpoint serves it by.
+    """The model, completed by what only its engine knows: the name that an endpoint serves it by.
 
-    Raises UserError where there is no address, and where no server answers there.
+    Raises UserError where an endpoint has no address, or no server answers there.
     """
     return engine_kind(model).resolved(model)
 
@@ -31,9 +31,20 @@ def identify_engine(model: ModelConfig) -> ModelConfig:
 def ask_questions(
     run: OpenRun, engine: EngineSession, on_event: Callable[[Event], None]
 ) -> AskedRun:
-    """Every unanswered question through the engine; answers go to the journal as they come.
+    """Has every unanswered question answered; answers are written to the journal as they arrive.
 
-    Progress is a Prefect progress artifact, and whatever `on_event` makes of the events.
+    Progress is shown as a Prefect progress artifact.
+
+    Args:
+        run: the run
+        engine: the engine session
+        on_event: called with every event, for a progress bar
+
+    Returns:
+        what was asked, with the engine's figures
+
+    Raises:
+        EngineFailed: the engine did not start, or died
     """
     if not run.unanswered:
         return AskedRun()
@@ -59,7 +70,7 @@ def ask_questions(
 
 
 def _note_broken_off(run: OpenRun, latest: Event) -> None:
-    """Adds to the run's record what was answered before the asking broke off, and how long it took."""
+    """Records the invocation that broke off: the answers until then, and the time they took."""
     record = run.directory.read_record()
     if record is not None:
         note_invocation(record, AskedRun(latest.done, latest.elapsed_seconds, latest.started))
@@ -67,7 +78,7 @@ def _note_broken_off(run: OpenRun, latest: Event) -> None:
 
 
 class _Progress:
-    """The bar of one run on Prefect's page, moved every few seconds."""
+    """The progress artifact of one run, updated every few seconds."""
 
     def __init__(self, run: OpenRun) -> None:
         self._shown = time.monotonic()
@@ -77,7 +88,7 @@ class _Progress:
         )
 
     def show(self, fraction: float, now: bool = False) -> None:
-        """Moves the bar, if the last time is a while ago or `now`."""
+        """Updates the artifact if the last update is long enough ago, or in any case with `now`."""
         if now or time.monotonic() - self._shown > ARTIFACT_EVERY_SECONDS:
             self._shown = time.monotonic()
             self._bar.show(fraction)

@@ -1,4 +1,4 @@
-"""What a dataset costs a model in tokens, before any engine: lengths, images, the cache's share, time."""
+"""Counts a dataset's tokens for a model, without an engine: lengths, images, cache share, time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.image_groups import group_by_image
 
 BLOCK_TOKENS = 16
-"""Tokens of a KV cache block on GPUs: only whole blocks are shared between prompts."""
+"""Tokens of a block of the KV cache on GPUs; prompts share whole blocks only."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[int]) -> Spread:
-        """Nearest-rank percentiles; `values` is not empty."""
+        """Computes the figures, with nearest-rank percentiles; `values` must not be empty."""
         ordered = sorted(values)
 
         def rank(share: float) -> int:
@@ -61,19 +61,19 @@ class TokenReport:
     image_tokens: Spread
     text_tokens: Spread
     images: Spread
-    """Images that a prompt shows."""
+    """Images of a prompt."""
     left_out: int
-    """Prompts that do not show all of their sample's images, by the dataset's rule."""
+    """Prompts that show only some of their sample's images, by the dataset's rule for pages."""
     max_tokens: int
     total_prompt_tokens: int
     cached_tokens: int
-    """Of these, what the prefix cache serves when an image's questions follow one another."""
+    """The number among these that the prefix cache serves when image groups are asked together."""
     group_kv_tokens: Spread
-    """What an image group holds of the KV cache, all its questions in flight."""
+    """KV cache tokens of an image group with all its questions in flight."""
 
     @property
     def cached_share(self) -> float:
-        """Prompt tokens that need not be computed, of all."""
+        """The share of prompt tokens that need not be computed."""
         return self.cached_tokens / self.total_prompt_tokens
 
     def to_json(self) -> dict[str, Any]:
@@ -87,7 +87,17 @@ def count_tokens(
     max_tokens: int,
     max_model_len: int | None = None,
 ) -> TokenReport | None:
-    """The report; None where no prompt can be asked or the builder knows no lengths."""
+    """Counts the tokens of requests.
+
+    Args:
+        requests: the requests
+        builder: makes the prompts
+        max_tokens: the longest answer
+        max_model_len: the model's limit for prompt and answer; None: no prompt is refused for it
+
+    Returns:
+        the report; None where no prompt can be asked, or the builder does not know lengths
+    """
     everything = Capabilities(
         token_prompts=True,
         kv_cache_tokens=1 << 62,
@@ -133,9 +143,12 @@ def count_tokens(
 
 
 def estimated_seconds(report: TokenReport, arithmetic: Arithmetic) -> tuple[float, float]:
-    """Seconds on one H100 in bf16: at the computed limit, and at the share of it once measured.
+    """Estimates the seconds that answering takes on one H100 in bf16.
 
-    Every answer is taken to be `max_tokens` long, so short answers make it an upper bound.
+    Every answer is assumed to be `max_tokens` long, so shorter ones take less.
+
+    Returns:
+        the seconds at the computed limit, and at the share of it that was measured
     """
     asked = report.requests - report.refused
     load = Load(

@@ -1,6 +1,6 @@
-"""The interface of an engine, and what goes in and out of it.
+"""The interface of an engine, its inputs and outputs.
 
-Imported by the inference child: nothing that vLLM does not bring.
+Imported by the inference child, so it imports nothing that vLLM does not install.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pixtrack.configs.schema import Sampling
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine can do: the schedule asks here, never for the engine's type."""
+    """What an engine can do; the schedule depends on these values, never on the engine's type."""
 
     token_prompts: bool
-    """Takes prompt token ids and image objects; otherwise chat messages."""
+    """Whether it takes token ids and image objects; otherwise it takes chat messages."""
     kv_cache_tokens: int | None
-    """Tokens that the KV cache holds; None where the engine does not tell."""
+    """Tokens that fit in the KV cache; None where the engine does not report it."""
     max_model_len: int | None
-    """Prompt and output tokens of one request; None where the engine does not tell."""
+    """Most prompt and output tokens of one request; None where the engine does not report it."""
     prefix_caching: bool
     max_concurrency: int | None = None
-    """Requests in flight; None: as many as the KV cache holds."""
+    """Most requests in flight; None: as many as fit in the KV cache."""
     name: str = ""
     version: str = ""
     platform: str = ""
@@ -37,12 +37,13 @@ class EnginePrompt:
 
     request_id: str
     token_ids: tuple[int, ...] | None = None
-    """With one placeholder run per image, already expanded as the model's processor would."""
+    """The ids, with the placeholders of each image expanded as the model's processor would do
+    it."""
     text: str | None = None
-    """In place of token ids, for models whose processor expands the placeholders itself."""
+    """The prompt in place of token ids, for models whose processor expands placeholders itself."""
     images: tuple[Any, ...] = ()
-    """What `Engine.prepare_image` made of each image, one a placeholder; None for an image whose
-    uuid the engine has been sent before (the engine raises ImageNotCached if it has dropped it)."""
+    """For each placeholder, the result of `Engine.prepare_image`, or None for an image that was
+    sent before under its uuid (the engine raises ImageNotCached if it no longer has it)."""
     image_uuids: tuple[str, ...] = ()
     messages: tuple[dict[str, Any], ...] | None = None
     """OpenAI chat messages, for engines without `token_prompts`."""
@@ -61,28 +62,31 @@ class EngineOutput:
     first_token_seconds: float
     seconds: float
     output_tokens: int | None = None
-    """Where the engine tells how many there were but not which; None: as many as `token_ids`."""
+    """The number of output tokens from an engine that does not return their ids; None: the number
+    of `token_ids`."""
     reasoning: str = ""
-    """What the model thought, where the engine keeps it apart from the answer."""
+    """The model's reasoning, from an engine that returns it apart from the answer."""
 
 
 class RequestRefused(Exception):
-    """The engine refuses this one request for good (too long, bad image): not a failure of the run."""
+    """The engine will never answer this request (too long, bad image); the run goes on."""
 
 
 class ImageNotCached(Exception):
-    """The prompt left out an image that the engine does not hold (any more): send it again."""
+    """The prompt left out an image that the engine does not have (any more): send it again."""
 
 
 class EngineDied(Exception):
-    """The engine is gone: nothing more can be asked of it."""
+    """The engine has ended and answers no more requests."""
 
 
 class Engine(Protocol):
-    """Turns prompts into outputs. Closed in `finally` by whoever started it."""
+    """Turns prompts into outputs. Whoever starts it closes it in `finally`."""
 
     async def start(self) -> Capabilities:
-        """Loads the model or reaches the endpoint. Raises UserError where the user can mend it."""
+        """Loads the model, or connects to the endpoint. Raises UserError for what a user can
+        mend.
+        """
         ...
 
     async def generate(
@@ -91,22 +95,29 @@ class Engine(Protocol):
         sampling: Sampling,
         on_first_token: Callable[[], None] | None = None,
     ) -> EngineOutput:
-        """One answer. Safe to call concurrently.
+        """Answers one prompt. May be called concurrently.
 
-        Raises RequestRefused for this request alone, ImageNotCached where the prompt leaves out an
-        image that the engine has not cached, EngineDied where the engine is gone,
-        any other exception for a failure that a later try may not meet.
+        Args:
+            prompt: the prompt
+            sampling: how the answer is generated
+            on_first_token: called when the first token has been generated
+
+        Raises:
+            RequestRefused: this request will never be answered
+            ImageNotCached: the prompt leaves out an image that the engine does not have
+            EngineDied: the engine has ended
+            Exception: any other failure; a later attempt may succeed
         """
         ...
 
     def prepare_image(self, image: Any) -> Any:
-        """What `EnginePrompt.images` holds for this PIL image in RGB: the image, or its pixels ready.
+        """Makes the value for `EnginePrompt.images` of a PIL image in RGB.
 
-        Called in worker threads ahead of the request, so that no work on pixels is left for the
-        event loop. Thread-safe.
+        Called in worker threads before the request, so that the event loop need not process
+        pixels. Thread-safe.
         """
         return image
 
     async def close(self) -> None:
-        """Frees everything; no process of the engine is left. May be called twice."""
+        """Ends the engine with all its processes and frees its memory. May be called twice."""
         ...

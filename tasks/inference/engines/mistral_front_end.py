@@ -1,10 +1,10 @@
-"""Images of Mistral-format models for vLLM, made ready outside of the event loop.
+"""Prepares the images of Mistral-format models for vLLM outside of its event loop.
 
-vLLM processes images one after the other in a single thread, and up to 0.24 prompts that it renders
-itself in the event loop, where every answer waits meanwhile. Here the pixels are resized and
-normalised in the schedule's worker threads, with mistral_common's own arithmetic, and a follower's
-prompt is put together without any work on pixels: its image is named by uuid, and vLLM's own
-sender cache says whether the engine core still holds it.
+vLLM processes images one after the other in a single thread; up to 0.24 it does so in the event
+loop, where every answer waits meanwhile. Here the pixels are resized and normalised in the
+schedule's worker threads, with mistral_common's own arithmetic. A follower's prompt is made without
+processing pixels: it names its image by uuid, and vLLM's own sender cache says whether the engine
+core still has it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from typing import Any
 from pixtrack.tasks.inference.engines.base import EnginePrompt, ImageNotCached
 
 REUSED_BYTES = 1 << 26
-"""Each worker thread keeps a buffer of this size at most: fresh pages cost more than the copy."""
+"""Largest buffer that a worker thread reuses: allocating fresh memory costs more than a copy."""
 
 
 @dataclass(frozen=True)
 class ReadyImage:
-    """What `prepare` made of an image: the item that vLLM's own processor would have made."""
+    """The result of `prepare`: the same item that vLLM's own processor makes of the image."""
 
     item: Any
 
 
 class MistralFrontEnd:
-    """Makes engine inputs for one AsyncLLM; `prepare` in any thread, `engine_input` in its loop."""
+    """Makes engine inputs for one AsyncLLM.
+
+    `prepare` may run in any thread, `engine_input` only in the engine's event loop.
+    """
 
     def __init__(self, renderer: Any, dtype: Any) -> None:
         import cv2
@@ -50,10 +53,10 @@ class MistralFrontEnd:
 
     @classmethod
     def of(cls, renderer: Any, dtype: Any) -> MistralFrontEnd | None:
-        """The front end, if this vLLM's own processor gives exactly the same for a trial image.
+        """The front end, if it makes exactly what this vLLM's processor makes of a trial image.
 
-        None for models that are not Pixtral in Mistral format, for a vLLM whose internals are not
-        the known ones, and where the processor cache is off.
+        None for models that are not Pixtral in Mistral format, for a vLLM with unknown internals,
+        and where the processor cache is off.
         """
         try:
             made = cls(renderer, dtype)
@@ -63,7 +66,7 @@ class MistralFrontEnd:
         return made if agrees else None
 
     def agrees(self) -> bool:
-        """Whether a trial image's pixels and placeholder are those of vLLM's own processor."""
+        """Whether pixels and placeholders of a trial image equal those of vLLM's own processor."""
         import numpy as np
         import torch
         from PIL import Image
@@ -98,7 +101,7 @@ class MistralFrontEnd:
         )
 
     def prepare(self, image: Any) -> ReadyImage:
-        """The image's pixels as the model takes them; `image` is RGB."""
+        """Resizes and normalises an RGB image as the model needs it."""
         import cv2
         import numpy as np
         import torch
@@ -122,10 +125,11 @@ class MistralFrontEnd:
         return ReadyImage(items["image"][0])
 
     def engine_input(self, prompt: EnginePrompt) -> Any:
-        """The input as vLLM renders it. Call in the event loop, and send it before the next one is made:
-        vLLM's two caches, here and in the engine core, must see the images in the same order.
+        """The engine input of a prompt, as vLLM itself would render it.
 
-        Raises ImageNotCached for an image that is left out and that the engine core has dropped.
+        Call it in the event loop, and send the input before the next one is made: vLLM's two
+        caches, here and in the engine core, must see the images in the same order. Raises
+        ImageNotCached for an image that is left out and that the engine core no longer has.
         """
         from vllm.multimodal.inputs import MultiModalKwargsItems
 
@@ -153,7 +157,7 @@ class MistralFrontEnd:
         }
 
     def forget(self, prompt: EnginePrompt) -> None:
-        """Takes back that the engine core was sent the prompt's images; for a prompt that failed."""
+        """After a prompt that failed: records that the engine core did not get its images."""
         cache = self._renderer.mm_processor_cache
         for image, uuid in zip(prompt.images, prompt.image_uuids, strict=True):
             if image is not None and hasattr(cache, "invalidate"):
@@ -194,7 +198,7 @@ class MistralFrontEnd:
 
 @lru_cache(maxsize=1024)
 def _embed_mask(columns: int, length: int) -> Any:
-    """Which of an image's tokens stand for patches: all but the last of each row."""
+    """A mask of the image's tokens that stand for patches: all but the last of each row."""
     import torch
 
     return torch.arange(length) % (columns + 1) != columns

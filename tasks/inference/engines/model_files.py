@@ -1,4 +1,4 @@
-"""Whether a model's directory holds what vLLM reads, asked before vLLM spends half a minute on it."""
+"""Checks that a model's directory has the files that vLLM needs, before vLLM starts loading it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WEIGHTS = {
 
 
 def check_model_files(spec: EngineSpec) -> None:
-    """Raises UserError that names the first kind of file that is not there."""
+    """Raises UserError, naming the first kind of file that is missing."""
     directory = Path(spec.model_dir)
     if not directory.is_dir():
         raise UserError(

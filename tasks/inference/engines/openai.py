@@ -1,7 +1,7 @@
-"""Any OpenAI-compatible endpoint: `vllm serve` here or elsewhere, a vendor's container, a hosted API.
+"""The engine for OpenAI-compatible endpoints: `vllm serve`, a vendor's container, a hosted API.
 
-Speaks the chat completions protocol. The key comes from the environment alone; neither it nor what
-the address holds of user, password and query appears in any message.
+It uses the chat completions protocol. The key is read from the environment alone; neither the key
+nor user, password and query of the address appear in any message.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from pixtrack.tasks.runs.protocol import EngineSpec
 ATTEMPTS = 6
 START_ATTEMPTS = 3
 RETRIED_STATUSES = frozenset({408, 409, 425, 429})
-"""Besides 5xx: what another try may not meet. No other 4xx is tried again."""
+"""Statuses below 500 after which another attempt may succeed; 5xx are always tried again."""
 
 
 class OpenAiEngine:
     """An `Engine` on an endpoint's /chat/completions.
 
-    The spec's options are pixtrack.configs.schema.EndpointModel's fields; any other is sent along
-    with every request as it is (`top_k`, `chat_template_kwargs`, …).
+    The spec's options are the fields of `configs.schema.EndpointModel`; any other option is sent
+    unchanged with every request (`top_k`, `chat_template_kwargs`, …).
     """
 
     def __init__(
@@ -70,11 +70,13 @@ class OpenAiEngine:
 
     @property
     def served_model(self) -> str:
-        """The model's name at the endpoint; "" where none is configured and `start` was not called."""
+        """The model's name at the endpoint; "" where none is configured and `start` was not
+        called.
+        """
         return self._model
 
     async def start(self) -> Capabilities:
-        """Reaches the endpoint and finds the model there."""
+        """Connects to the endpoint and checks that it serves the model."""
         limit = self.settings.max_concurrency
         client = self._client = EndpointClient(
             self._address,
@@ -98,7 +100,7 @@ class OpenAiEngine:
             token_prompts=False,
             kv_cache_tokens=None,
             max_model_len=length if isinstance(length, int) and length > 0 else None,
-            # Unknown, and harmless where it is off: followers wait for their leader's first token.
+            # Whether it is on is unknown. Assuming so is harmless: followers wait for the leader.
             prefix_caching=True,
             max_concurrency=limit,
             name="openai",
@@ -113,7 +115,7 @@ class OpenAiEngine:
         sampling: Sampling,
         on_first_token: Callable[[], None] | None = None,
     ) -> EngineOutput:
-        """One answer; `seconds` counts from the attempt that succeeded."""
+        """Answers one prompt; the output's `seconds` are those of the successful attempt."""
         if prompt.messages is None:
             raise TypeError("an endpoint takes chat messages")
         client = self._client
@@ -132,11 +134,11 @@ class OpenAiEngine:
                 raise RuntimeError(tried) from failure
 
     def prepare_image(self, image: Any) -> Any:
-        """Images travel inside the messages; nothing to prepare."""
+        """The image unchanged: the messages contain the images."""
         return image
 
     async def close(self) -> None:
-        """Closes the connections; the endpoint goes on."""
+        """Closes the connections to the endpoint."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -148,10 +150,10 @@ class OpenAiEngine:
         sampling: Sampling,
         on_first_token: Callable[[], None] | None,
     ) -> EngineOutput:
-        """One attempt; a request that the endpoint wants otherwise is put otherwise."""
+        """Makes one attempt; repeats it in another form where the endpoint asks for one."""
         while True:
             started = time.monotonic()
-            # Only whom others wait for is streamed: an event a token costs both sides more.
+            # Only leaders are streamed: an event for every token costs both sides time.
             streamed = on_first_token is not None and self._streams
 
             async def read(
@@ -186,7 +188,7 @@ class OpenAiEngine:
         return body | self.extra
 
     def _adapts(self, message: str, streamed: bool) -> bool:
-        """Whether the request can be put in the way that this endpoint wants it."""
+        """Adapts the form of requests to an endpoint's complaint; whether that was possible."""
         if "max_completion_tokens" in message and self._limit_key == "max_tokens":
             self._limit_key = "max_completion_tokens"
             return True
@@ -215,7 +217,9 @@ class OpenAiEngine:
         raise RequestRefused(f"the endpoint refuses it: {message}")
 
     async def _served_models(self, client: EndpointClient) -> list[dict[str, Any]]:
-        """What /models lists; [] where the endpoint has no such list and the model is named."""
+        """The models in /models; [] for an endpoint without it if the configuration names a
+        model.
+        """
 
         async def read(response: httpx.Response) -> list[dict[str, Any]] | None:
             if response.status_code == 404:

@@ -1,9 +1,9 @@
 """The connection to an OpenAI-compatible endpoint: requests, replies, deadlines and secrets.
 
-Not by the `openai` client. It takes an httpx client up to its version 2 and an httpx2 client from
-version 3 on, and which one is there is for vLLM to say: how proxies are left out for this machine's
-own addresses would depend on it. Its own retries begin again only after an HTTP status, not after a
-reply that breaks off or is no answer, and it has no deadline for a whole reply.
+The `openai` client is not used. Up to version 2 it is built on httpx and from version 3 on httpx2,
+vLLM decides which version is installed, and how a proxy is bypassed for this machine's own
+addresses depends on it. Its retries follow an HTTP status only, not a reply that breaks off or is
+no answer, and it has no deadline for a whole reply.
 """
 
 from __future__ import annotations
@@ -28,27 +28,37 @@ from pixtrack.tasks.retrying import TryAgain
 
 CONNECT_SECONDS = 10.0
 LONGEST_BODY_BYTES = 64 << 20
-"""An answer is kilobytes; whatever sends more has no end."""
+"""Limit of a reply's size. An answer is some kilobytes; a larger reply may never end."""
 _FIELDS_OF_EVENTS = (b":", b"data", b"event", b"id", b"retry")
 
 T = TypeVar("T")
 
 
 class NotReached(TryAgain):
-    """No connection to the endpoint."""
+    """The endpoint could not be connected to."""
 
 
 class EndpointClient:
-    """Sends requests to one endpoint. `seconds`: for a whole reply, from the request to its end."""
+    """Sends requests to one endpoint."""
 
     def __init__(
         self, address: EndpointAddress, key: str, seconds: float, connections: int
     ) -> None:
-        """Raises UserError where a proxy that the environment names cannot be used."""
+        """Prepares the connections; sends nothing.
+
+        Args:
+            address: the endpoint
+            key: the key; "" for none
+            seconds: deadline for a whole reply, counted from the request
+            connections: most connections at once
+
+        Raises:
+            UserError: a proxy in the environment cannot be used
+        """
         if address.query:
             _keep_addresses_out_of_logs()
         self.base_url = address.url
-        """May be changed: some endpoints have no version in their paths."""
+        """The address before the path. It may be changed: some endpoints have no `/v1`."""
         self._secrets = tuple(filter(None, (key, *address.secrets)))
         self._key = key
         self._seconds = seconds
@@ -62,7 +72,7 @@ class EndpointClient:
                 limits=httpx.Limits(
                     max_connections=connections, max_keepalive_connections=connections
                 ),
-                # A proxy elsewhere cannot reach this machine's own addresses.
+                # A proxy on another machine cannot reach this machine's own addresses.
                 trust_env=not is_loopback(host),
                 verify=httpx.create_ssl_context(),
             )
@@ -86,11 +96,18 @@ class EndpointClient:
         body: dict[str, Any] | None,
         read: Callable[[httpx.Response], Awaitable[T]],
     ) -> T:
-        """What `read`, a coroutine function, makes of the response.
+        """Sends a request and returns what `read` makes of the response.
 
-        Raises TryAgain for what goes wrong on the way, and where the reply has not come to its end
-        in time: whatever keeps a connection alive does not move that deadline. EngineDied where the
-        client is closed.
+        Args:
+            method: the HTTP method
+            path: the path after `base_url`
+            body: sent as JSON; None for none
+            read: a coroutine function that reads the response
+
+        Raises:
+            TryAgain: the connection failed, or the reply was not complete at the deadline, which
+                bytes that merely keep the connection alive do not postpone
+            EngineDied: the client is closed
         """
         if self._http is None:
             raise EngineDied("the endpoint's client is closed")
@@ -112,26 +129,27 @@ class EndpointClient:
             raise TryAgain(self.safe(_reason(error))) from error
 
     def safe(self, message: str) -> str:
-        """A message without the key and the address's secrets, which some endpoints repeat."""
+        """The message without key and secrets of the address, which some endpoints repeat."""
         if self._key:
             message = message.replace(self._key, "***")
         for secret in self._secrets:
             for written in {secret, quote(secret, safe=""), quote_plus(secret)}:
-                # A short user's name may be part of a word that says something else.
+                # A short user name may occur within an ordinary word, and is left.
                 message = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)", "***", message)
         return message
 
 
 async def read_body(response: httpx.Response) -> bytes:
-    """The whole body. Raises TryAgain where it does not come to an end."""
+    """The whole body. Raises TryAgain where it breaks off or is too long."""
     return b"".join([chunk async for chunk in _limited(response.aiter_bytes())])
 
 
 async def read_reply(response: httpx.Response, on_first_token: Callable[[], None] | None) -> Reply:
-    """A chat completion, in one piece or as server-sent events: as it comes, not as asked for.
+    """Reads a chat completion, in one piece or as server-sent events.
 
-    Some endpoints ignore `stream`, and some give either under the other's content type. Raises
-    TryAgain for whatever is neither, and where it breaks off.
+    The form is recognised from the content: some endpoints ignore `stream`, and some send either
+    form with the other's content type. Raises TryAgain for a reply of neither form, and for one
+    that breaks off.
     """
     chunks = _limited(response.aiter_bytes())
     head = b""
@@ -161,7 +179,7 @@ async def _events(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[st
         async for chunk in chunks:
             yield chunk
 
-    # The library reads responses of the right content type alone.
+    # The library accepts responses of the right content type only.
     headers = {"content-type": "text/event-stream; charset=utf-8"}
     async for event in EventSource(
         httpx.Response(200, headers=headers, content=body())
@@ -170,7 +188,7 @@ async def _events(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[st
 
 
 async def _limited(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks; TryAgain where there are more than any answer has."""
+    """The chunks. Raises TryAgain after LONGEST_BODY_BYTES."""
     size = 0
     async for chunk in chunks:
         size += len(chunk)
@@ -180,7 +198,7 @@ async def _limited(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _keep_addresses_out_of_logs() -> None:
-    """The client's own log has a line a request, with the whole address."""
+    """Silences httpx's log, which has the whole address of every request."""
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

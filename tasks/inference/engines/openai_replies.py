@@ -1,6 +1,6 @@
-"""What a reply of an OpenAI-compatible endpoint says: an answer, a refusal, or nothing to go by.
+"""Interprets the replies of OpenAI-compatible endpoints, whole ones and events of a stream.
 
-Reads whole replies and events of a stream; the network is pixtrack.tasks.inference.engines.openai's.
+A reply is an answer, a refusal, or unusable, after which the request is tried again.
 """
 
 from __future__ import annotations
@@ -20,40 +20,41 @@ _FINISHED = frozenset(
 _CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
 _WITHHELD = frozenset({"content_filter", "safety", "recitation", "blocklist", "prohibited_content"})
 _TOOL_CALLED = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
-"""Values of finish_reason as endpoints write them, in lower case. With any other (error, abort) the
-answer is not one to rely on."""
+"""Values of finish_reason, in lower case, in the spellings of different endpoints. After any value
+outside of these sets (error, abort) the answer is not used."""
 
 _MOST_TOKENS = 1 << 40
-"""No prompt or answer has as many: a larger number counts nothing."""
+"""Limit of a plausible number of tokens; larger numbers are ignored."""
 
 
 @dataclass
 class Reply:
-    """What a chat completion says, streamed or not."""
+    """The content of a chat completion, streamed or whole."""
 
     text: list[str] = field(default_factory=list)
     finish_reason: Any = None
     usage: dict[str, Any] = field(default_factory=dict)
     first_token_at: float | None = None
     refusal: list[str] = field(default_factory=list)
-    """The model's words for not answering, which some endpoints keep apart from the content."""
+    """The model's refusal to answer, from endpoints that keep it apart from the content."""
     reasoning: list[str] = field(default_factory=list)
-    """What the model thought, where the endpoint keeps it apart from the answer."""
+    """The model's reasoning, from endpoints that keep it apart from the content."""
     called_tool: bool = False
     has_content: bool = False
-    """Whether there was any content, be it empty: null is none."""
+    """Whether there was any content; an empty string counts, null does not."""
 
     def take(self, message: dict[str, Any]) -> None:
-        """Adds a message, or a piece of one."""
+        """Adds a message, or a delta of a streamed one."""
         self._take_content(message.get("content"))
         self.refusal += _texts(message.get("refusal"))
         self.reasoning += _texts(message.get("reasoning_content") or message.get("reasoning"))
         self.called_tool |= bool(message.get("tool_calls") or message.get("function_call"))
 
     def take_event(self, data: str) -> bool:
-        """Adds an event of a stream; whether it brought something of the answer.
+        """Adds an event of a stream; returns whether it contained a part of the answer.
 
-        Of several choices only choice 0 is read. Raises TryAgain for what is no such event.
+        Of several choices only choice 0 is read. Raises TryAgain for anything else than an event
+        of a chat completion.
         """
         try:
             chunk = _parsed(data)
@@ -96,7 +97,7 @@ class Reply:
 
 
 def whole_reply(body: bytes) -> Reply:
-    """A chat completion that came in one piece. Raises TryAgain for anything else."""
+    """Reads a chat completion in one piece. Raises TryAgain for anything else."""
     try:
         data = _parsed(body)
         if data.get("error"):
@@ -112,12 +113,19 @@ def whole_reply(body: bytes) -> Reply:
 
 
 def output_of(reply: Reply, started: float) -> EngineOutput:
-    """The engine's output; `started` is a reading of time.monotonic().
+    """Makes the engine's output of a reply.
 
-    Raises RequestRefused for what is no answer, and will be none when it is asked again: a
-    refusal, a filter's work, a call of a tool, reasoning that ends without an answer. Raises
-    TryAgain for a reply that is not finished, or has no content. Reasoning that is cut off at the
-    limit is an answer that is cut off: leaving it out of the score would favour the model.
+    Reasoning that is cut off at the token limit counts as an answer that is cut off: leaving the
+    sample out of the score would favour the model.
+
+    Args:
+        reply: the reply
+        started: `time.monotonic()` at the request
+
+    Raises:
+        RequestRefused: the reply is no answer, and another attempt would give none either: a
+            refusal, a content filter, a tool call, reasoning that ends without an answer
+        TryAgain: the reply is not finished, or has no content
     """
     reason = str(reply.finish_reason or "").lower()
     if not reason:
@@ -157,7 +165,7 @@ def _require_an_answer(reply: Reply, reason: str) -> None:
 
 
 def error_message(body: bytes | str) -> str:
-    """The endpoint's own words, from the shapes that endpoints put them in."""
+    """The endpoint's error message, from any of the layouts that endpoints use."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -170,7 +178,9 @@ def error_message(body: bytes | str) -> str:
 
 
 def _parsed(body: bytes | str) -> dict[str, Any]:
-    """The JSON object. Raises ValueError for anything else, however deep."""
+    """Parses a JSON object. Raises ValueError for anything else, too deeply nested JSON
+    included.
+    """
     try:
         data = json.loads(body)
     except RecursionError:
@@ -181,7 +191,7 @@ def _parsed(body: bytes | str) -> dict[str, Any]:
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:
-    """Choice 0, wherever it stands in the list; a single choice may come without its number."""
+    """The choice with index 0; a single choice may lack its index. None without one."""
     for place, choice in enumerate(choices):
         index = choice.get("index")
         if (place if index is None else index) == 0:
@@ -196,7 +206,7 @@ def _usage(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count(value: Any) -> int:
-    """A number of tokens; 0 for whatever is none."""
+    """The value as a number of tokens; 0 where it is not a plausible one."""
     if isinstance(value, float) and math.isfinite(value):
         value = int(value)
     return value if isinstance(value, int) and 0 < value < _MOST_TOKENS else 0
@@ -207,10 +217,10 @@ def _texts(value: Any) -> list[str]:
 
 
 def _joined(pieces: list[str]) -> str:
-    r"""The pieces as text that every file can hold.
+    r"""The pieces as one text that can be encoded as UTF-8.
 
-    JSON may write a character beyond U+FFFF as two halves (`\ud83d\ude00`), and a stream may part
-    them; a half that is left alone becomes U+FFFD.
+    JSON may write a character beyond U+FFFF as two surrogates (`\ud83d\ude00`), and a stream may
+    separate them: they are joined again, and a lone surrogate becomes U+FFFD.
     """
     text = "".join(pieces)
     if text.isascii():

@@ -1,4 +1,4 @@
-"""vLLM's own engine, in this process's children: the front end here, the engine core in a process of its own.
+"""The engine vLLM: its front end runs in this process, its engine core in a process of its own.
 
 Written for vLLM 0.24 to 0.32. Imported by the inference child alone; vLLM is imported when the
 engine starts.
@@ -40,7 +40,7 @@ from pixtrack.tasks.runs.protocol import EngineSpec
 
 
 class VllmEngine:
-    """An `Engine` on vLLM's AsyncLLM: token prompts, image uuids, prefix caching."""
+    """An `Engine` on vLLM's AsyncLLM, with token prompts, image uuids and prefix caching."""
 
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
@@ -51,7 +51,7 @@ class VllmEngine:
         self._dead_error: type[Exception] = RuntimeError
 
     async def start(self) -> Capabilities:
-        """Loads the model; takes from half a minute (CPU) to minutes."""
+        """Loads the model, which takes half a minute (CPU) to minutes."""
         started = time.monotonic()
         check_model_files(self.spec)
         arguments = engine_arguments(self.spec)
@@ -116,7 +116,7 @@ class VllmEngine:
         sampling: Sampling,
         on_first_token: Callable[[], None] | None = None,
     ) -> EngineOutput:
-        """One answer; see `Engine.generate`."""
+        """Answers one prompt. See `Engine.generate`."""
         if self._llm is None:
             raise EngineDied("the engine is not running")
         llm = self._llm
@@ -168,7 +168,7 @@ class VllmEngine:
         )
 
     async def _rendered(self, prompt: EnginePrompt) -> Any:
-        """As vLLM itself renders; images are processed in its own thread, not in the event loop."""
+        """The engine input as vLLM renders it, with images processed outside of the event loop."""
         from vllm.renderers.inputs.preprocess import parse_model_prompt
 
         parsed = parse_model_prompt(self._llm.model_config, _prompt(prompt))
@@ -176,11 +176,11 @@ class VllmEngine:
         return rendered
 
     def prepare_image(self, image: Any) -> Any:
-        """The pixels as a Mistral-format model takes them; else the image, for vLLM's processor."""
+        """The prepared pixels for a Mistral-format model; else the image, for vLLM's processor."""
         return image if self._front_end is None else self._front_end.prepare(image)
 
     async def reset_caches(self) -> None:
-        """Forgets every image and prompt, for measurements; nothing may be in flight."""
+        """Empties the caches of images and prompts, for measurements; nothing may be in flight."""
         await self._llm.reset_mm_cache()
         await self._llm.reset_encoder_cache()
         await self._llm.reset_prefix_cache()
@@ -189,8 +189,8 @@ class VllmEngine:
         """Ends the engine core and its workers."""
         llm, self._llm = self._llm, None
         if llm is not None:
-            # Workers are given time to take down what they share; an engine core alone has
-            # nothing to lose, and takes seconds to end by itself.
+            # Workers get time to release what they share. An engine core without workers has
+            # nothing to release, takes seconds to end by itself, and is killed.
             grace_seconds = 5.0 if self._has_workers else 0.0
             await asyncio.to_thread(llm.shutdown, grace_seconds)
 

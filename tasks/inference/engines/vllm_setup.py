@@ -1,4 +1,4 @@
-"""What vLLM is told before it starts, and what it says of itself afterwards."""
+"""vLLM's settings before it starts, and what is read from it afterwards."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from pixtrack.configs.errors import UserError
 from pixtrack.tasks.runs.protocol import EngineSpec
 
 STREAM_INTERVAL = 1_000_000
-"""Tokens between two outputs of one request. The first token is always told at once (the followers
-wait for it), the rest comes with the last: two wake-ups a request instead of one a token."""
+"""Tokens between two outputs of one request. vLLM always reports the first token at once (followers
+wait for it); the others are reported with the last, so that a request causes two wake-ups in place
+of one for every token."""
 
 CPU_DEFAULTS = {"enforce_eager": True, "kv_cache_memory_bytes": 1 << 30}
-"""On a CPU compilation takes minutes, and by default half of the memory becomes KV cache."""
+"""Options for CPUs, where compilation takes minutes, and half of the memory would become KV
+cache."""
 
 SMALL_MODEL_BYTES = 2_000_000_000
 
@@ -33,22 +35,25 @@ GPU_DEFAULTS = {
 
 
 def is_small(model_dir: Path) -> bool:
-    """Whether starting the engine takes longer than what its kernels could gain."""
+    """Whether the model is so small that compiling kernels for it takes longer than they save."""
     size = sum(file.stat().st_size for file in model_dir.glob("*.safetensors"))
     return size < SMALL_MODEL_BYTES
 
 
 def do_without_flashinfer() -> None:
-    """Where flashinfer is not installed vLLM 0.24 fails to import its sampler; greedy needs none."""
+    """Turns flashinfer's sampler off where it is not installed: vLLM 0.24 fails to import it.
+
+    Greedy decoding does not use it.
+    """
     if importlib.util.find_spec("flashinfer") is None:
         os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
 
 
 def inspect_models_here() -> None:
-    """Spares a machine's first start the process in which vLLM looks at the model's class.
+    """Makes vLLM inspect the model's class in this process in place of a separate one.
 
-    vLLM keeps CUDA out of the front end by it; on a CPU it only costs 9 s on two cores. The front
-    end imports the class anyway.
+    The separate process keeps CUDA out of the front end. On a CPU it has no use and takes 9 s on
+    two cores at a machine's first start; the front end imports the class anyway.
     """
     from vllm.model_executor.models import registry
 
@@ -57,10 +62,10 @@ def inspect_models_here() -> None:
 
 
 def compute_in_engine_core(config: Any, arguments: dict[str, Any]) -> None:
-    """Lets the engine core compute by itself instead of in a worker process.
+    """Makes the engine core compute itself in place of a worker process.
 
-    On a CPU vLLM always starts a worker, whose threads it binds to cores; that is one more process
-    that imports everything (8 of 26 s on two cores), and the binding gains nothing for a small model.
+    On a CPU vLLM always starts a worker, to bind its threads to cores. That process imports
+    everything once more (8 of 26 s on two cores), and binding gains nothing for a small model.
     """
     chosen = arguments.get("distributed_executor_backend")
     if config.parallel_config.world_size == 1 and chosen is None:
@@ -68,7 +73,7 @@ def compute_in_engine_core(config: Any, arguments: dict[str, Any]) -> None:
 
 
 def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
-    """AsyncEngineArgs as keywords: ours, then the model's own options over them."""
+    """The keywords of AsyncEngineArgs: pixtrack's, overridden by the spec's options."""
     arguments: dict[str, Any] = {
         "model": spec.model_dir,
         "limit_mm_per_prompt": {"image": spec.max_images},
@@ -85,7 +90,7 @@ def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
 
 
 def checked_arguments(engine_args: Any, arguments: dict[str, Any]) -> Any:
-    """The engine's arguments; an unknown one is named with the nearest that this vLLM has."""
+    """Makes AsyncEngineArgs. Raises UserError for an unknown option, with the nearest known one."""
     known = {field.name for field in dataclasses.fields(engine_args)}
     unknown = sorted(set(arguments) - known)
     if unknown:
@@ -98,7 +103,7 @@ def checked_arguments(engine_args: Any, arguments: dict[str, Any]) -> Any:
 
 
 def kv_cache_tokens(cache: Any) -> int | None:
-    """Tokens that the KV cache holds, counted by vLLM itself where it does (hybrid models)."""
+    """Tokens that fit in the KV cache; by vLLM's own count where it has one (hybrid models)."""
     told = getattr(cache, "kv_cache_size_tokens", None)
     if told:
         return int(told)
@@ -107,11 +112,15 @@ def kv_cache_tokens(cache: Any) -> int | None:
 
 
 def widen_encoder_cache(config: Any, platform: Any) -> int | None:
-    """Lets more image embeddings stay on the GPU; returns how many tokens' worth, if any.
+    """Enlarges vLLM's cache of image embeddings on the GPU.
 
-    vLLM keeps as many as fit a step (one page). But KV blocks are shared whole, an image ends
-    within one, and the followers compute that block's rest: if its embeddings are gone, the vision
-    encoder runs again for them, a fifth of the image's cost.
+    By default it holds the embeddings of one step (one page). An image ends within a block of the
+    KV cache, and only whole blocks are shared, so each follower computes the rest of that block: if
+    the embeddings are no longer cached, the vision encoder runs again, at a fifth of the image's
+    cost.
+
+    Returns:
+        the size in tokens; None where it was not changed
     """
     scheduler = config.scheduler_config
     if not config.model_config.is_multimodal_model or not hasattr(scheduler, "encoder_cache_size"):

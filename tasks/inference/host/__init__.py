@@ -1,1 +1,1 @@
-"""The parent's side of inference: starts the guarded child, hands it runs, and hears its events."""
+"""The parent's side of inference: starts the guarded child, sends it jobs and reads its events."""

@@ -1,7 +1,7 @@
-"""Deals a run's unanswered questions out to several engines: one job a replica.
+"""Divides a run's unanswered questions among several engines, one job for each replica.
 
-Each replica answers into a part journal beside the run's, which `pixtrack.tasks.runs.parts` folds
-into it.
+Each replica writes a part journal beside the run's, which `pixtrack.tasks.runs.parts` merges into
+it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pixtrack.tasks.runs.parts import part_path
 from pixtrack.tasks.runs.protocol import Job
 
 PIXELS_PER_TOKEN = 256
-"""Pixtral's patches of 16 x 16; other models' images cost in proportion."""
+"""Pixtral's patches of 16 x 16 pixels; images of other models cost in proportion."""
 MOST_IMAGE_TOKENS = 4096
 QUESTION_TOKENS = 150
-"""What a question costs beside its image, in prompt tokens: its text, and its answer's decoding."""
+"""The cost of a question without its image, in prompt tokens: its text, and decoding its answer."""
 
 
 def deal(requests: Sequence[Request], number: int) -> list[list[Request]]:
-    """The requests in `number` parts of about equal cost; an image's questions stay together.
+    """Divides the requests into `number` parts of about equal cost, keeping image groups together.
 
-    In the requests' order, each image group goes to the part that has least so far.
+    In the requests' order, each image group goes to the part with the lowest cost so far.
     """
     parts: list[list[Request]] = [[] for _ in range(number)]
     costs = [0] * number
@@ -38,8 +38,13 @@ def deal(requests: Sequence[Request], number: int) -> list[list[Request]]:
 
 
 def split_job(job: Job, unanswered: Sequence[Request], number: int, started: str) -> list[Job]:
-    """One job a replica, its requests written beside the run's. `started` is the asking's own time:
-    all parts are one invocation.
+    """Makes one job for each replica and writes its requests beside the run's.
+
+    Args:
+        job: the run's job
+        unanswered: its unanswered requests
+        number: the number of replicas
+        started: the time of this invocation, the same for all parts
     """
     jobs = []
     for part, requests in enumerate(deal(unanswered, number)):

@@ -1,4 +1,4 @@
-"""What a session needs of whatever runs an engine: one child, several, or a cluster."""
+"""The interface of what runs an engine: one child process, several, or a cluster."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class EngineHost(Protocol):
     """Runs the engine that a spec describes. Used from one thread at a time."""
 
     def start(self) -> None:
-        """Begins to start the engine and returns at once; `events` says how it goes.
+        """Begins to start the engine and returns at once; the outcome is among the `events`.
 
-        Raises UserError where not even a process can be started.
+        Raises UserError where no process can be started.
         """
         ...
 
     def submit(self, job: Job) -> None:
-        """Hands over the questions of one more run; the engine takes runs in this order."""
+        """Adds the questions of one more run; the engine answers runs in this order."""
         ...
 
     def events(self) -> Iterator[Event]:
-        """What the engine reports, as it comes, until it ends: `closed` or `engine_failed`."""
+        """The engine's events, as they happen; the last one is `closed` or `engine_failed`."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the inference child starts with: its interpreter and its environment variables."""
+"""The inference child's interpreter and environment variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pixtrack.tasks.inference.host import startup
 from pixtrack.tasks.secrets import without_secrets
 
 PYTHON_VARIABLE = "PIXTRACK_VLLM_PYTHON"
-"""Names the interpreter that has vLLM; default: this one."""
+"""The environment variable with the path of the interpreter that has vLLM; default: this one."""
 
 CHILD_ENVIRONMENT = {
     # The model's files are all there; a look at the hub costs seconds, or minutes without network.
@@ -30,7 +30,7 @@ CHILD_ENVIRONMENT = {
     # The worker has threads (journal, events) when vLLM starts its processes.
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
 }
-"""Set where the user has not set them."""
+"""Variables that are set for the child unless the user has set them."""
 
 
 def find_python(chosen: str | None = None) -> str:
@@ -55,12 +55,16 @@ def child_environment(
     cards: Sequence[str] = (),
     needed: Sequence[str] = (),
 ) -> dict[str, str]:
-    """The inference child's environment: pixtrack's packages and the start-up hooks importable.
+    """The inference child's environment, in which pixtrack and the start-up hooks are importable.
 
-    Secrets are left out, but for those that the engine `needed`: it loads model code.
+    Secrets are left out, since the engine may load a model's code.
 
-    `scratch` is the engine's own folder for sockets and temporary files, which the guard removes
-    in the end; what is compiled is kept where it would be without one.
+    Args:
+        environment: this process's environment
+        scratch: the engine's own folder for sockets and temporary files, which the guard deletes
+            at the end; compiled files keep their usual places
+        cards: the cards that the child may see; (): those that this process sees
+        needed: names of the secrets that the engine needs
     """
     path = [str(startup.DIRECTORY), environment.get("PYTHONPATH", "")]
     compiled = Path(tempfile.gettempdir()) / f"torchinductor_{_user()}"
@@ -80,7 +84,10 @@ def child_environment(
 
 
 def _visible(environment: Mapping[str, str], cards: Sequence[str]) -> dict[str, str]:
-    """What shows these cards alone; numbered as the vendors' tools do, which CUDA does not by itself."""
+    """The variables that make only these cards visible, numbered as the vendors' tools do.
+
+    CUDA's own numbering differs by default.
+    """
     if not cards:
         return {}
     names = ["CUDA_VISIBLE_DEVICES"]
@@ -89,7 +96,7 @@ def _visible(environment: Mapping[str, str], cards: Sequence[str]) -> dict[str, 
 
 
 def _user() -> str:
-    """The user's name as torch has it in the name of its cache."""
+    """The user name in the form that torch uses in the name of its cache."""
     try:
         return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
     except (KeyError, OSError):

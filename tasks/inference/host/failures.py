@@ -1,6 +1,6 @@
-"""Why the engine did not start, or died: the one line that matters, out of its log.
+"""Finds in the log why an engine did not start, or died, and says it in one line with a remedy.
 
-vLLM reports most failures of a start as "Engine core initialization failed. See root cause above";
+vLLM reports most failed starts as "Engine core initialization failed. See root cause above", while
 the root cause is in the log of another process.
 """
 
@@ -16,7 +16,7 @@ from pixtrack.tasks.runs.protocol import EngineSpec, Event
 
 @dataclass(frozen=True)
 class Failure:
-    """A failure in one line, with the remedy and what a retry needs to know."""
+    """A failure in one line with its remedy, and what decides about a retry."""
 
     message: str
     remedy: str = ""
@@ -25,7 +25,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class _Pattern:
-    """A known failure: what its line in the log looks like and what to do about it."""
+    """A known failure: a pattern for its line in the log, and the remedy."""
 
     reason: str
     pattern: str
@@ -121,7 +121,8 @@ PATTERNS = (
         "",
     ),
 )
-"""In this order: an out-of-memory says more than the RuntimeError that it ends as."""
+"""The first pattern that is found counts: an out-of-memory error explains more than the
+RuntimeError that follows it."""
 
 _PREFIX = re.compile(
     r"^\s*(?:\([^)]*pid=\d+\)\s*)?(?:(?:ERROR|CRITICAL)\s+\S+\s+\S+\s+\[[^\]]*\]\s*)?"
@@ -132,20 +133,24 @@ _WRAPPERS = re.compile(
     r"|WorkerProc initialization failed|See root cause above|Engine core proc .* died"
     r"|See stack trace|Executor failed|concurrent\.futures|cancelled"
 )
-"""Lines of a failure that only say that something else failed."""
+"""Lines that only say that something else failed."""
 
 _EXCEPTION = re.compile(r"^(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception)\b")
 
 
 def explain(event: Event, log: str, spec: EngineSpec, python: str) -> Failure:
-    """The failure that `event` reports, with what the log says about it.
+    """Explains an `engine_failed` event by the engine's log.
 
-    An event with a message of its own that needs no log keeps it.
+    Args:
+        event: the event; a message of its own that needs no log is kept
+        log: the text of the log
+        spec: the engine
+        python: the child's interpreter, for messages
     """
     lines = [_PREFIX.sub("", _ANSI.sub("", line)).strip() for line in log.splitlines()]
     if event.details.get("error") == "UserError":
         return Failure(event.message, event.remedy)
-    # What is cleaned up behind a killed process says nothing of why it was killed.
+    # Messages of the cleaning up after a killed process do not say why it was killed.
     lines = _with_reasons([line for line in lines if "resource_tracker" not in line])
     missing = _missing_module(lines, python) if not event.message else None
     if missing is not None:
@@ -168,7 +173,7 @@ def explain(event: Event, log: str, spec: EngineSpec, python: str) -> Failure:
 
 
 def _with_reasons(lines: list[str]) -> list[str]:
-    """What pydantic says on the lines after its exception, put behind it on one line."""
+    """The lines, with the reasons that pydantic prints below its exception joined to its line."""
     joined: list[str] = []
     for number, line in enumerate(lines):
         if re.search(r"ValidationError: \d+ validation errors? for", line):
@@ -185,7 +190,7 @@ def _with_reasons(lines: list[str]) -> list[str]:
 def _is_cause(line: str, known: _Pattern) -> bool:
     if _WRAPPERS.search(line) or re.match(r"(?:INFO|WARNING|DEBUG)\b", line):
         return False
-    # The general pattern takes the last line of a traceback, not any line with such a word in it.
+    # The general pattern matches the last line of a traceback, not any line with such a word.
     return known.reason not in ("configuration", "missing_file") or bool(_EXCEPTION.match(line))
 
 

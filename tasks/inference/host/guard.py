@@ -1,20 +1,21 @@
-"""Runs the inference worker and sees to it that nothing of it is left, whoever dies first.
+"""Runs the inference worker and kills all of its processes at the end, whoever dies first.
 
     flow process ── guard ── worker ── vLLM's engine core ── its workers
 
-The guard is a small single-threaded process between the flow and the worker, run by path with
-the standard library only. vLLM's processes outlive a killed parent and keep the GPU; the guard
-kills them when
+The guard is a small single-threaded process between the flow and the worker. It is run by its path
+and uses the standard library only. vLLM's processes survive a killed parent and occupy the GPU; the
+guard kills them when
 
-- the flow's process ends in whatever way, SIGKILL too: the pipe that it holds reaches its end,
-  and the guard's parent changes (a pipe's end can be held open by somebody the flow forked);
-- the worker ends in whatever way;
-- it is told to (SIGTERM): the worker first gets SIGTERM and time to close its engine.
+- the flow's process ends in any way, SIGKILL included. It notices this by the end of a pipe that
+  the flow holds, and by the change of its own parent (another process that the flow forked may
+  keep the pipe open);
+- the worker ends in any way;
+- it receives SIGTERM: the worker then first gets SIGTERM and time to close its engine.
 
-As a "child subreaper" (prctl(2)) the guard becomes the parent of every process whose own parent
-dies below it, so it finds them all, in whichever session or process group they are. Should the
-guard itself be killed, the kernel tells the worker (PR_SET_PDEATHSIG; the guard has one thread,
-so the trap of the signal coming at the end of the starting *thread* is not met).
+As a "child subreaper" (prctl(2)) the guard becomes the parent of every process below it whose own
+parent dies, so it finds them all, in whichever session or process group they are. If the guard
+itself is killed, the kernel sends the worker a signal (PR_SET_PDEATHSIG). That signal is sent when
+the starting *thread* ends, which is the same here, because the guard has only one.
 
     python guard.py LIFELINE_FD GRACE_SECONDS COMMAND…
 """
@@ -35,15 +36,15 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 POLL_SECONDS = 0.5
-"""Between two looks at whether the parent is still the same."""
+"""Time between two checks that the parent is still the same."""
 TRACKER_SECONDS = 1.0
-"""For Python's resource trackers to remove shared memory; they need milliseconds."""
+"""Time for Python's resource trackers to remove shared memory, which takes milliseconds."""
 ORPHAN_GRACE_SECONDS = 1.0
-"""For the worker to close, when the flow is gone and nobody waits for it."""
+"""Time for the worker to close when the flow has died and nobody waits for it."""
 
 
 def prctl(option: int, value: int) -> None:
-    """The system call on Linux; nothing elsewhere."""
+    """Makes the system call on Linux; does nothing elsewhere."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
@@ -71,7 +72,7 @@ def descendants(root: int) -> list[int]:
 
 
 def is_tracker(pid: int) -> bool:
-    """Whether it is a resource tracker of Python's multiprocessing (or of joblib's)."""
+    """Whether the process is a resource tracker of multiprocessing or of joblib."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
             return b"resource_tracker import main" in file.read()
@@ -80,7 +81,7 @@ def is_tracker(pid: int) -> bool:
 
 
 class Guard:
-    """The loop: wait for the worker, the flow's end, or the order to stop."""
+    """Waits for the end of the worker, the end of the flow, or the order to stop."""
 
     def __init__(self, lifeline: int, grace_seconds: float, command: list[str]) -> None:
         self.lifeline = lifeline
@@ -101,7 +102,7 @@ class Guard:
         self.worker = subprocess.Popen(command, env=environment)
 
     def run(self) -> int:
-        """The worker's exit code; negative: the signal that ended it."""
+        """Runs until nothing is left. Returns the worker's exit code, or minus its signal."""
         self.reap()
         while self.code is None:
             timeout = POLL_SECONDS
@@ -122,7 +123,7 @@ class Guard:
         return -signal.SIGKILL if self.code is None else self.code
 
     def stop(self, grace_seconds: float) -> None:
-        """Asks the worker to end; at the deadline it is killed."""
+        """Sends SIGTERM to the worker and sets the deadline at which it is killed."""
         deadline = time.monotonic() + grace_seconds
         self.deadline = deadline if self.deadline is None else min(self.deadline, deadline)
         if not self.told:
@@ -131,7 +132,7 @@ class Guard:
                 os.kill(self.worker.pid, signal.SIGTERM)
 
     def reap(self) -> None:
-        """Collects what has ended: the worker, and whatever was handed to us."""
+        """Collects ended children: the worker, and the orphans that this process adopted."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -141,10 +142,10 @@ class Guard:
                     self.code = os.waitstatus_to_exitcode(status)
 
     def kill_all(self) -> None:
-        """SIGKILL to every descendant, again until none is left (they may be forking).
+        """Sends SIGKILL to every descendant until none is left, since they may be forking.
 
-        Resource trackers are spared for a moment: when those whom they serve are dead, they remove
-        the shared memory and semaphores that these left in /dev/shm, and end by themselves.
+        Resource trackers are spared for TRACKER_SECONDS: when the processes that they serve are
+        dead, they remove the shared memory and semaphores of these in /dev/shm, and end.
         """
         now = time.monotonic()
         end, trackers_end = now + 4.0, now + TRACKER_SECONDS
@@ -171,7 +172,7 @@ def main() -> None:
         scratch = os.environ.get("PIXTRACK_SCRATCH")
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
-    sys.exit(code if code >= 0 else 128 - code)  # as shells tell of a signal
+    sys.exit(code if code >= 0 else 128 - code)  # a signal's exit code, as shells report it
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Starts the inference child and talks to it: specs and jobs down, events up.
+"""Starts the inference child, sends it the spec and jobs, and reads its events.
 
-Called by the flows (through pixtrack.tasks.inference.host.session). The child, `python -m
-pixtrack.tasks.inference.worker.main`, runs below a guard (pixtrack.tasks.inference.host.guard) in a session of its own, so
-that nothing of it is left behind, however this process or the child ends.
+Used by `session`. The child, `python -m pixtrack.tasks.inference.worker.main`, runs below a guard
+(`guard`) in a session of its own, so that none of its processes is left, however this process or
+the child ends.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 from pixtrack.tasks.scratch import Scratch, make_scratch
 
 GRACE_SECONDS = 10.0
-"""From being told to end until everything is killed."""
+"""Time from the order to end until everything is killed."""
 
 SOCKET_NAME_BYTES = 36
-"""vLLM names its sockets by a UUID."""
+"""Length of the names of vLLM's sockets, which are UUIDs."""
 
 
 class EngineProcess:
@@ -45,11 +45,11 @@ class EngineProcess:
     ) -> None:
         self.spec = spec
         self.cards = tuple(cards)
-        """The cards that the child sees; (): those that this process does."""
+        """The cards that the child may see; (): those that this process sees."""
         self.log = log
         self._kind = ENGINES[spec.engine]
         self._python = python
-        """The interpreter for the child; None: as `find_python` says where the engine is vLLM."""
+        """The child's interpreter; None: that of `find_python` for vLLM, else this one."""
         self.grace_seconds = GRACE_SECONDS
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
@@ -59,19 +59,20 @@ class EngineProcess:
 
     @property
     def pid(self) -> int | None:
-        """The guard's process id, while it runs; it is also its session's id."""
+        """The guard's process id while it runs, which is its session's id too; else None."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Starts the child and sends it the spec; returns at once, `events` tells how it goes.
+        """Starts the child and sends it the spec. Returns at once; the outcome is among the
+        `events`.
 
-        Raises UserError where the interpreter is not there.
+        Raises UserError where the interpreter does not exist.
         """
         if self._process is not None:
             raise ValueError("the inference child was started already")
         python = self._interpreter()
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        # vLLM leaves sockets and other files behind: all of them here, and the guard removes it.
+        # vLLM leaves sockets and other files behind: they go into a folder that the guard deletes.
         self._scratch = make_scratch(socket_name_bytes=SOCKET_NAME_BYTES)
         read_end, self._lifeline = os.pipe()
         try:
@@ -104,22 +105,22 @@ class EngineProcess:
         self._send(self.spec.model_dump_json())
 
     def submit(self, job: Job) -> None:
-        """Hands over one more job; the child works through them in this order."""
+        """Sends one more job; the child carries jobs out in this order."""
         self._send(job.model_dump_json())
 
     def no_more_jobs(self) -> None:
-        """Lets the child end when the last job is done. May be called twice."""
+        """Says that no more jobs come: the child ends after the last one. May be called twice."""
         process = self._started()
         assert process.stdin is not None
         with self._writing, contextlib.suppress(BrokenPipeError):
             process.stdin.close()
 
     def events(self) -> Iterator[Event]:
-        """What the child reports, as it comes, until it ends.
+        """The child's events, as they happen, until it ends.
 
-        The last event is `closed`, or `engine_failed` with the reason in one line, taken from the
-        log where the child could not tell it, with details["log"] and, for an out-of-memory,
-        details["reason"] == "out_of_memory".
+        The last event is `closed`, or `engine_failed` with the reason in one line, which is taken
+        from the log where the child could not report it. Its details have "log" and, where memory
+        ran out, "reason" == "out_of_memory".
         """
         process = self._started()
         assert process.stdout is not None
@@ -128,7 +129,7 @@ class EngineProcess:
             try:
                 event = Event.model_validate_json(line)
             except ValidationError:
-                continue  # not ours: written by something that took the descriptor over
+                continue  # not an event: written by something that inherited the descriptor
             if event.event == "engine_failed":
                 event = self._explained(event)
             elif event.event == "closed" and last.event == "engine_failed":
@@ -140,9 +141,9 @@ class EngineProcess:
             yield self._explained(Event(event="engine_failed", details={"exit_code": code}))
 
     def close(self) -> None:
-        """Ends the child and every process below it; returns when they are gone.
+        """Ends the child and every process below it; returns when they have ended.
 
-        May be called twice, and without start.
+        May be called twice, and without `start`.
         """
         process, self._process = self._process, None
         lifeline, self._lifeline = self._lifeline, None
@@ -170,7 +171,7 @@ class EngineProcess:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(self.grace_seconds + 5)
         finally:
-            # The guard has done this already, unless somebody killed it.
+            # The guard has done this already, unless it was killed itself.
             kill_session(process.pid)
             process.wait()
             for pipe in (process.stdin, process.stdout):
@@ -200,7 +201,7 @@ class EngineProcess:
         )
 
     def _interpreter(self) -> str:
-        """The child's Python: pixtrack's own for an engine that only asks somebody else."""
+        """The child's Python; pixtrack's own for an engine that only sends requests elsewhere."""
         if self._python is None and not self._kind.runs_here:
             return sys.executable
         return find_python(self._python)
@@ -212,7 +213,7 @@ class EngineProcess:
 
 
 def kill_session(session: int) -> None:
-    """SIGKILL to every process of a session, and waits up to 5 s until none is left."""
+    """Sends SIGKILL to every process of a session and waits up to 5 s until none is left."""
     import psutil
 
     end = time.monotonic() + 5

@@ -1,9 +1,8 @@
-"""Several inference children with the same model, each on cards of its own, used like one.
+"""Several inference children with the same model, each on its own cards, used like a single one.
 
-A model that fits on one card of several answers that many times as fast: every replica has a
-process, an engine and a share of the run's images (pixtrack.tasks.runs.parts). Peers of this program
-start one process a card as well; here their answers, counts and failures come together as one
-run's.
+With one replica on each of several cards, a model answers as many times as fast. Every replica has
+a process, an engine and a share of the run's images (`pixtrack.tasks.runs.parts`); their answers,
+counts and failures are combined into those of one run.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _COUNTS = (
 
 @dataclass
 class _SplitJob:
-    """One job and how far its parts are."""
+    """One job, and how far each of its parts has come."""
 
     job: Job
     already_answered: int
@@ -42,7 +41,7 @@ class _SplitJob:
     """The last event of each replica."""
 
     def event(self, kind: Literal["progress", "job_done", "job_failed"], last: Event) -> Event:
-        """The parts' counts together; times are the longest part's."""
+        """An event with the sums of the parts' counts, and the times of the longest part."""
         told = self.latest.values()
         counts: dict[str, Any] = {key: sum(getattr(e, key) for e in told) for key in _COUNTS}
         counts["total"] += self.already_answered
@@ -61,7 +60,7 @@ class _SplitJob:
 
 
 class EngineReplicas:
-    """As `EngineProcess`, with one child for each entry of `spec.replicas`; a context manager."""
+    """Like `EngineProcess`, but with one child for each entry of `spec.replicas`."""
 
     def __init__(self, spec: EngineSpec, log: Path) -> None:
         self.spec = spec
@@ -76,12 +75,14 @@ class EngineReplicas:
         self._no_more = self._closed = False
 
     def start(self) -> None:
-        """Starts every child; returns at once. Raises UserError where the interpreter is missing."""
+        """Starts every child; returns at once. Raises UserError where the interpreter is
+        missing.
+        """
         for process in self._processes:
             process.start()
 
     def submit(self, job: Job) -> None:
-        """Deals the job's unanswered questions out to the children."""
+        """Divides the job's unanswered questions among the children."""
         journal = Path(job.journal_path)
         merge_parts(journal, job.fingerprint)
         final = {index for index, answer in read_answers(journal).items() if answer.final}
@@ -94,13 +95,14 @@ class EngineReplicas:
             process.submit(part)
 
     def no_more_jobs(self) -> None:
-        """Lets the children end when their last part is done."""
+        """Says that no more jobs come: each child ends after its last part."""
         self._no_more = True
         for process in self._processes:
             process.no_more_jobs()
 
     def events(self) -> Iterator[Event]:
-        """What the children report, as one: ready when all are, done when all parts are.
+        """The children's events, combined: `ready` when all are ready, `job_done` when all parts
+        are.
 
         Ends with `closed` when all have closed, or with the first `engine_failed`.
         """
@@ -123,7 +125,7 @@ class EngineReplicas:
         yield Event(event="closed")
 
     def close(self) -> None:
-        """Ends every child, side by side, and puts what they have answered into the runs' journals."""
+        """Ends all children at the same time, and merges their answers into the runs' journals."""
         if self._closed:
             return
         self._closed = True
@@ -148,7 +150,7 @@ class EngineReplicas:
             self._events.put((number, None))
 
     def _may_end(self, number: int) -> bool:
-        """Whether the child was told that no more comes, and has ended every part that it got."""
+        """Whether no more jobs come and the child has ended all of its parts."""
         ended = ("job_done", "job_failed")
         parts = [split.latest.get(number) for split in self._jobs.values()]
         return self._no_more and all(part is not None and part.event in ended for part in parts)
@@ -162,7 +164,7 @@ class EngineReplicas:
         return event.model_copy(update={"message": where})
 
     def _merged(self, number: int, event: Event) -> Event | None:
-        """The event as the whole has it; None where it is not worth one, or not yet."""
+        """The combined event that a child's event leads to; None where it leads to none (yet)."""
         if event.event == "engine_failed":
             return self._failed(number, event.message, event)
         if event.event == "starting":
@@ -179,11 +181,14 @@ class EngineReplicas:
         return self._of_job(number, event)
 
     def _of_job(self, number: int, event: Event) -> Event | None:
-        """Progress, until every part has ended; one that failed does not stop the others."""
+        """The combined event of a job: progress until every part has ended, then its end.
+
+        A part that failed does not stop the others.
+        """
         split = self._jobs[event.job_id]
         split.latest[number] = event
         if len(split.latest) < len(self._processes):
-            return None  # the total is not known yet
+            return None  # the total is not yet known
         parts = split.latest.values()
         if any(part.event == "progress" for part in parts):
             return split.event("progress", event)
@@ -196,11 +201,14 @@ class EngineReplicas:
 
 
 def _try_to_fold(job: Job) -> None:
-    """After a failure, which is what the user is told; the next command does it, or says why not."""
+    """Merges the parts after a failure, which is what is reported; an error here is ignored.
+
+    The next command merges them, or reports why that is impossible.
+    """
     with contextlib.suppress(UserError):
         merge_parts(Path(job.journal_path), job.fingerprint)
 
 
 def _log_of(log: Path, number: int) -> Path:
-    """The first child's log has the name that one child's would have."""
+    """The log of a child; the first one's has the same name as that of a single child."""
     return log if number == 0 else log.with_name(f"{log.stem}-{number}{log.suffix}")

@@ -1,7 +1,7 @@
-"""One engine for all runs of a model: started early, fed as runs open, closed in the end.
+"""One engine for all runs of a model: started early, given runs as they open, closed at the end.
 
-Called by the flows. The engine's start (imports, weights, warm-up) takes longer than everything
-around it, so `start` may be called before the dataset is prepared; `ask` waits for it.
+Used by the flows. An engine's start (imports, weights, warm-up) takes longer than everything else,
+so `start` may be called before the dataset is prepared; `ask` waits for the engine.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 
 
 class HasJob(Protocol):
-    """What can be asked: an opened run, or free questions."""
+    """Something that can be asked: an opened run, or free questions."""
 
     @property
     def job(self) -> Job:
-        """What the inference child is told; the same every time."""
+        """The job for the inference child; the same every time."""
         ...
 
 
 class EngineFailed(UserError):
-    """The engine did not start, or died: the reason in one line, and the log."""
+    """The engine did not start, or died; the message has the reason in one line, and the log."""
 
     exit_code = 3
 
 
 class EngineSession:
-    """Owns the inference child; a context manager. `smaller` makes the spec of a second try."""
+    """Owns the inference child; a context manager.
+
+    `smaller` makes the spec for a second start after memory ran out.
+    """
 
     def __init__(
         self,
@@ -55,27 +58,27 @@ class EngineSession:
         self.ready_seconds: float | None = None
 
     def start(self) -> None:
-        """Starts the child if it does not run; returns at once."""
+        """Starts the child unless it runs; returns at once."""
         if self._host is None:
             self.close()
             self._ready = None
-            self._submitted = []  # a new child knows of no job
+            self._submitted = []  # a new child has no jobs
             self.started_at = time.monotonic()
             host = host_for(self.spec, self.log)
             try:
                 host.start()
             except BaseException:
-                host.close()  # of several children some may run
+                host.close()  # some of several children may run
                 raise
             self._host, self._events = host, host.events()
 
     @property
     def was_ready(self) -> bool:
-        """Whether the engine that was started last has come up."""
+        """Whether the engine that was started last has become ready."""
         return self._ready is not None
 
     def submit(self, run: HasJob) -> None:
-        """Hands a run's questions to the engine, which works through them in this order."""
+        """Gives a run's questions to the engine, which answers runs in this order."""
         self.start()
         assert self._host is not None
         if all(known.job.job_id != run.job.job_id for known in self._submitted):
@@ -83,9 +86,14 @@ class EngineSession:
             self._host.submit(run.job)
 
     def ask(self, run: HasJob, on_event: Callable[[Event], None]) -> AskedRun:
-        """Waits until every question of the run is answered; its events go to `on_event`.
+        """Waits until every question of the run has an answer.
 
-        Raises EngineFailed with the reason; what was answered until then is in the journal.
+        Args:
+            run: the run
+            on_event: called with the run's events
+
+        Raises:
+            EngineFailed: with the reason; answers up to then are in the journal
         """
         self.submit(run)
         asked = AskedRun()
@@ -102,7 +110,7 @@ class EngineSession:
                 continue
             on_event(event)
             if event.event == "job_failed" and event.details.get("reason") == "engine_died":
-                continue  # the engine's own last word follows, with the reason from its log
+                continue  # the engine's last event follows, with the reason from its log
             if event.event == "job_failed":
                 raise EngineFailed(_explain(event, self.log))
             if event.event == "job_done":
@@ -122,13 +130,15 @@ class EngineSession:
             ) from None
 
     def _start_again(self, event: Event) -> bool:
-        """One more try: with a smaller memory plan after an out-of-memory at the start, as it was
-        where another process on the card upset vLLM's measuring.
+        """Starts the engine a second time where that may help; returns whether it did.
+
+        It helps after memory ran out at the start, with a smaller memory plan, and where another
+        process on the card disturbed vLLM's measurement, with the same plan.
         """
         reason = event.details.get("reason")
         if self._ready is not None or reason not in ("out_of_memory", "card_shared"):
             return False
-        self.close()  # first: what it still holds would count as held by others
+        self.close()  # first, because the memory that it holds would count as others'
         spec = self._smaller() if reason == "out_of_memory" else self._same
         if spec is None:
             return False
@@ -140,9 +150,9 @@ class EngineSession:
         return True
 
     def close_beside(self) -> None:
-        """Begins to close the engine while the caller scores and logs; `close` waits for it.
+        """Begins to close the engine in the background; `close` waits for it.
 
-        An engine takes seconds to give its memory back, and nobody needs it any more.
+        An engine takes seconds to release its memory, in which the caller can score and log.
         """
         host, self._host, self._events = self._host, None, None
         if host is not None:

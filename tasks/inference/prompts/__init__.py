@@ -1,4 +1,4 @@
-"""Prompt builders, one a chat format: from a request's texts and images to an engine's prompt."""
+"""Prompt builders, one for each chat format: they make an engine's prompt of a request."""
 
 from __future__ import annotations
 

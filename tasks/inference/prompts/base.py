@@ -1,4 +1,4 @@
-"""What a prompt builder makes of a request."""
+"""The interface of a prompt builder, and the drafts that it makes of requests."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from pixtrack.tasks.records import Request
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A prompt before its images are read: what the schedule plans with."""
+    """A prompt before its images are read; the schedule plans with drafts."""
 
     request: Request
     prompt_tokens: int | None
-    """Tokens of the whole prompt; None where the builder cannot know (endpoints)."""
+    """Tokens of the whole prompt; None where the builder cannot know them (endpoints)."""
     image_tokens: int
-    """Of these, the tokens that stand for images; 0 where unknown."""
+    """The number among these that stand for images; 0 where unknown."""
     token_ids: tuple[int, ...] | None = None
     """The prompt's ids with one id per image, not yet expanded to the image's tokens."""
     text: str | None = None
     places: tuple[tuple[int, int], ...] = ()
-    """Of each image, in order: where its one id stands in `token_ids`, and its tokens in the prompt."""
+    """Of each image, in order: where its one id stands in `token_ids`, and its tokens in the
+    prompt."""
 
 
 def image_places(
@@ -41,11 +42,18 @@ class PromptBuilder(Protocol):
     """
 
     def draft(self, request: Request) -> Draft:
-        """Texts and token counts. Raises RequestRefused for what the model cannot be asked."""
+        """Encodes the texts and counts tokens. Raises RequestRefused for what the model cannot
+        take.
+        """
         ...
 
     def prompt(self, draft: Draft, images: Sequence[Any]) -> EnginePrompt:
-        """The engine's prompt; `images` are the request's, in order, None where cached by uuid."""
+        """Makes the engine's prompt.
+
+        Args:
+            draft: the draft
+            images: the prepared images, in order; None for one that the engine has cached
+        """
         ...
 
     def target_size(self, width: int, height: int) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ _ORIENTATION = 0x0112
 
 
 class ChatPrompts:
-    """The builder for engines that take chat messages. Token counts are the endpoint's secret.
+    """The builder for engines that take chat messages, whose token counts are not known here.
 
     `options["image_transport"]` is `data` (the image travels in the request) or `file` (its path
     does: for a server on this machine that allows it, `vllm serve --allowed-local-media-path`).
@@ -29,11 +29,11 @@ class ChatPrompts:
         self.transport = options.get("image_transport", "data")
 
     def target_size(self, width: int, height: int) -> None:  # noqa: ARG002
-        """Unknown: the endpoint resizes."""
+        """None: the endpoint resizes images itself."""
         return
 
     def draft(self, request: Request) -> Draft:
-        """The request as it is; only its number of images is checked."""
+        """A draft without token counts. Raises RequestRefused for too many images."""
         if len(request.images) > self.max_images:
             raise RequestRefused(
                 f"{len(request.images)} images, but the model is set up for {self.max_images}: "
@@ -42,7 +42,7 @@ class ChatPrompts:
         return Draft(request=request, prompt_tokens=None, image_tokens=0)
 
     def prompt(self, draft: Draft, images: Sequence[Any]) -> EnginePrompt:  # noqa: ARG002
-        """The messages, with the image files' contents; reads files, so not for the event loop."""
+        """The messages with the contents of the image files, which it reads: it may block."""
         request = draft.request
         return EnginePrompt(
             request_id=str(request.index),
@@ -78,8 +78,8 @@ def chat_messages(request: Request, image_part: Any) -> list[dict[str, Any]]:
 def image_url(image: ImageRef, transport: str = "data") -> str:
     """The image as a file:// or data: URL.
 
-    Servers differ in what they make of rotation, transparency, CMYK or 16-bit files; an image that
-    is not plain RGB or grey is sent as a PNG of what every engine of ours sees (`load_image`).
+    Servers treat rotation, transparency, CMYK and 16-bit files differently. So an image that is not
+    plain RGB or grey is sent as a PNG of the pixels that `load_image` gives every other engine.
     """
     from PIL import Image
 

@@ -1,7 +1,7 @@
 """Prompts of HF-format models: the processor's chat template, with one id in place of each image.
 
-vLLM's processor expands the placeholder to the image's tokens; how many they are is asked of the
-model's own processor (`_get_num_multimodal_tokens`, by the image's size alone), for the plan.
+vLLM's processor expands that placeholder to the image's tokens. Their number, which planning needs,
+is asked of the model's own processor (`_get_num_multimodal_tokens`, by the image's size alone).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class HfPrompts:
             reason = " ".join(str(error).split())
             raise UserError(f"{model_dir}: its processor cannot be loaded: {reason}") from error
         self._tokenizer = self._processor.tokenizer
-        # Fast tokenizers change their own state (truncation, padding) as they are called.
+        # Fast tokenizers change their own state (truncation, padding) in calls: not thread-safe.
         self._lock = threading.Lock()
         template = getattr(self._processor, "chat_template", None)
         self._template = template or getattr(self._tokenizer, "chat_template", None)
@@ -48,11 +48,11 @@ class HfPrompts:
         self._lists = self._takes_lists()
 
     def target_size(self, width: int, height: int) -> None:  # noqa: ARG002
-        """Not told: HF processors resize by rules of their own."""
+        """None: HF processors resize by rules that are not known here."""
         return
 
     def draft(self, request: Request) -> Draft:
-        """The templated conversation as token ids; each image is one id, `image_id`."""
+        """The conversation by the chat template as token ids; each image is one id, `image_id`."""
         if len(request.images) > self.max_images:
             raise RequestRefused(
                 f"{len(request.images)} images, but the model is set up for {self.max_images}: "
@@ -88,7 +88,7 @@ class HfPrompts:
         return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=False))
 
     def _image_tokens(self, request: Request) -> list[int] | None:
-        """The prompt tokens of each image; None where the processor cannot tell."""
+        """The prompt tokens of each image; None where the processor cannot count them."""
         if not request.images:
             return []
         count = getattr(self._processor, "_get_num_multimodal_tokens", None)
@@ -101,8 +101,10 @@ class HfPrompts:
             raise RequestRefused(f"the model's processor refuses the image: {error}") from error
 
     def _conversation(self, request: Request) -> list[dict[str, Any]]:
-        """As vLLM's chat path hands conversations to templates: contents as lists of parts, or, for
-        templates that take strings only, with the placeholders on lines of their own.
+        """The conversation in the form in which vLLM's chat path gives it to the template.
+
+        Contents are lists of parts or, for templates that take only strings, texts with the
+        placeholders on lines of their own.
         """
         conversation: list[dict[str, Any]] = []
         if request.system:
@@ -114,7 +116,7 @@ class HfPrompts:
         return conversation
 
     def _content(self, parts: Sequence[str | None]) -> Any:
-        """One turn; None stands for an image."""
+        """The content of one turn; None in `parts` stands for an image."""
         if self._lists:
             return [
                 {"type": "image"} if part is None else {"type": "text", "text": part}
@@ -136,7 +138,7 @@ class HfPrompts:
         parts = [{"type": "image"}, {"type": "text", "text": "some words"}]
         try:
             text = self._render([{"role": "user", "content": parts}])
-        except Exception:  # templates raise whatever they like for what they do not take
+        except Exception:  # a template may raise anything for input that it does not take
             return False
-        # A template that takes strings only prints the list as Python would.
+        # A template that takes only strings prints the list in Python's form.
         return "some words" in text and self.image_token in text and "'type'" not in text

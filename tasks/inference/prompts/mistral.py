@@ -2,7 +2,7 @@
 
 vLLM's own chat path decodes, re-encodes and resizes the image to find the prompt's ids, although
 they depend on its size only. Here mistral_common encodes the conversation with one id in place of
-each image, and the ids of an image of that size are put in its place: an image of W×H pixels,
+each image, which is then replaced by the ids of an image of that size: an image of W×H pixels,
 scaled down so that neither side exceeds the tokenizer's `max_image_size`, is a grid of
 `image_patch_size` patches: [IMG] for each patch, [IMG_BREAK] after each row, and [IMG_END] in
 place of the last break (mistral_common.tokens.tokenizers.multimodal.ImageEncoder).
@@ -21,7 +21,9 @@ from pixtrack.tasks.records import ImageRef, Request
 
 
 class MistralPrompts:
-    """The builder for models with mistral_common's tokenizer (tekken.json or tokenizer.model.v*)."""
+    """The builder for models with mistral_common's tokenizer (tekken.json or
+    tokenizer.model.v*).
+    """
 
     def __init__(self, model_dir: Path, max_images: int = 1, tokenizer: Path | None = None) -> None:
         from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
@@ -47,7 +49,7 @@ class MistralPrompts:
         def encode_as_one_id(_chunk: Any) -> Any:
             return one_id
 
-        # Text never encodes to a control token, so each end id marks an image's place.
+        # Text is never encoded to a control token, so each end id marks the place of an image.
         encode_as_one_id.special_ids = ids  # type: ignore[attr-defined]
         encode_as_one_id.image_config = config  # type: ignore[attr-defined]
         encode_as_one_id.mm_config = config  # type: ignore[attr-defined]
@@ -157,7 +159,7 @@ class MistralPrompts:
 
 
 def pixtral_tokenizer_file() -> Path:
-    """Pixtral-12B-2409's own tokenizer, which mistral_common brings."""
+    """The file of Pixtral-12B-2409's own tokenizer, which mistral_common contains."""
     import mistral_common
 
     return Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"

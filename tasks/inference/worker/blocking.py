@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 class Timed(Generic[T]):
-    """Awaits a coroutine and adds up the processor time of its steps, in `seconds`.
+    """Awaits a coroutine and sums the processor time of its steps, in `seconds`.
 
-    Time in which it waits, and others run, is not counted; nor is what other threads do for it.
+    Not counted: time in which it waits and others run, and the work of other threads for it.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -20,7 +20,7 @@ class Timed(Generic[T]):
         self._coroutine = coroutine
 
     def __await__(self) -> Generator[Any, Any, T]:
-        """Steps the coroutine as the event loop would."""
+        """Runs the steps of the coroutine as the event loop does."""
         step = self._coroutine.send
         value: Any = None
         while True:

@@ -1,7 +1,7 @@
-"""Prompts that fit the model: the dataset's rule for samples of many pages, applied to token counts.
+"""Fits prompts to the model's context: the dataset's rule for many pages, applied to token counts.
 
-How many images a prompt may show is known before the engine starts (tasks.runs.requests). How many
-tokens they take is known here, where the model's own tokenizer counts.
+The limit on the number of images is applied before the engine starts (`tasks.runs.requests`). Their
+tokens can be counted only here, with the model's own tokenizer.
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.requests import chosen_pages
 
 TEXT_STEP = 256
-"""The text beside the pages counts in steps of so many tokens, so that all questions on a document
+"""The tokens of the text are rounded up to a multiple of this, so that all questions on a document
 show the same pages, which are then computed once."""
 
 
 def fitting_draft(
     request: Request, builder: PromptBuilder, longest: int | None, answer_tokens: int
 ) -> Draft:
-    """The prompt, with fewer pages where it is too long and its dataset chooses pages.
+    """Drafts a prompt, with fewer pages where it is too long and the dataset has a rule for that.
 
-    `longest` is the model's max_model_len (None: unknown, nothing is checked), of which
-    `answer_tokens` are left for the answer when pages are chosen. What is shown depends on the
-    request, the model and these two numbers alone. Raises RequestRefused for a prompt that does not
-    fit.
+    The chosen pages depend on the arguments alone.
+
+    Args:
+        request: the request
+        builder: makes the prompt
+        longest: the model's max_model_len; None: unknown, nothing is checked
+        answer_tokens: tokens that are kept free for the answer when pages are chosen
+
+    Raises:
+        RequestRefused: the prompt does not fit
     """
     draft = builder.draft(request)
     if longest is None or draft.prompt_tokens is None:
@@ -35,7 +41,7 @@ def fitting_draft(
     if request.pages and draft.prompt_tokens + answer_tokens > longest:
         fewer = _fewer_pages(draft, longest - answer_tokens)
         draft = builder.draft(fewer) if fewer is not request else draft
-    # vLLM refuses a prompt that leaves no room for one token of output.
+    # vLLM refuses a prompt that leaves no room for a single token of output.
     if (draft.prompt_tokens or 0) >= longest:
         count = len(draft.request.images)
         images = "image" if count == 1 else f"{count} images"
@@ -47,9 +53,9 @@ def fitting_draft(
 
 
 def _fewer_pages(draft: Draft, room: int) -> Request:
-    """The request with as many pages as `room` tokens hold, at least one.
+    """The request with as many pages as fit in `room` tokens, but at least one.
 
-    Pages are the images before the first text; an image that a text mentions stays in its place.
+    Pages are the images before the first text; an image within the text is kept in its place.
     """
     request = draft.request
     first, *turns = request.layout

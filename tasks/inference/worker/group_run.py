@@ -1,4 +1,4 @@
-"""One image group at the engine: its leader, then its followers, and so on in each of its branches."""
+"""Asks the prompts of one image group: the leader, then its followers, and so on in each branch."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from pixtrack.tasks.inference.worker.grouping import Branch, plant
 from pixtrack.tasks.runs.image_groups import image_key
 
 AskOne = Callable[[Draft, Sequence[Any], "Callable[[], None] | None"], Awaitable[None]]
-"""Asks one prompt and reports its answer. Images that are None were sent to the engine before; the
-function of no arguments is called at the first token."""
+"""A function that asks one prompt and reports its answer. Its arguments: the draft, the images
+(None for one that was sent before), and a function that is called at the first token, or None."""
 
 
 class GroupRun:
     """Asks a group's prompts, at most `width` of them at a time."""
 
     def __init__(self, ask: AskOne, images: dict[str, Any], width: int, leads: bool) -> None:
-        """`images`: pixels by `image_key`; they are dropped as the engine has them.
+        """Prepares to ask a group.
 
-        `leads`: whether the followers wait for their leader, as the engine shares what it computed.
+        Args:
+            ask: asks one prompt
+            images: prepared pixels by `image_key`; each is deleted once the engine has it
+            width: most prompts in flight
+            leads: whether followers wait for the leader, because the engine shares its computation
         """
         self._ask_one = ask
         self._images = images
@@ -29,7 +33,10 @@ class GroupRun:
         self._leads = leads
 
     async def run(self, branch: Branch) -> None:
-        """Returns when every prompt has its answer; errors of `ask` end it, and cancel the rest."""
+        """Asks every prompt and returns when all have answers.
+
+        An error of `ask` cancels the others and is raised.
+        """
         if not self._leads:
             await _all(self._ask(draft, None) for draft in _every(branch))
             return
@@ -42,7 +49,8 @@ class GroupRun:
                 if first_token.is_set():
                     break
                 leader.result()
-                # It was refused or failed before its prompt was computed: another one leads.
+                # The leader was refused, or failed before its prompt was computed: another one
+                # leads.
                 rest = [draft for draft in _every(branch) if draft is not branch.leader]
                 if not rest:
                     return
@@ -67,7 +75,7 @@ class GroupRun:
 
 
 def _every(branch: Branch) -> list[Draft]:
-    """All drafts of a branch, in the order in which they came."""
+    """All drafts of a branch, in the order of the requests."""
     found = [branch.leader, *branch.followers]
     for further in branch.branches:
         found += _every(further)
@@ -75,7 +83,7 @@ def _every(branch: Branch) -> list[Draft]:
 
 
 async def _either(task: asyncio.Task[None], event: asyncio.Event) -> None:
-    """Waits for the task's end or for the event."""
+    """Waits for the end of the task or for the event, whichever is first."""
     token = asyncio.create_task(event.wait())
     try:
         await asyncio.wait({task, token}, return_when=asyncio.FIRST_COMPLETED)
@@ -99,17 +107,17 @@ async def _all(waiting: Iterable[Awaitable[None]]) -> None:
 
 
 def raise_failed(tasks: set[asyncio.Task[None]] | set[asyncio.Future[None]]) -> None:
-    """Drops the tasks that are done; raises the error of one that failed."""
+    """Removes the tasks that are done; raises the error of one that failed."""
     done = {task for task in tasks if task.done()}
     tasks -= done
-    # All errors are looked at, lest asyncio reports the others as never retrieved.
+    # Every error is retrieved, because asyncio logs those that never are.
     errors = [error for task in done if (error := task.exception()) is not None]
     if errors:
         raise errors[0]
 
 
 async def cancel(tasks: Iterable[asyncio.Future[None]]) -> None:
-    """Cancels what runs and waits for all of it.
+    """Cancels the tasks that run and waits for all of them.
 
     Errors raised during cancellation are ignored: the first one is already being raised.
     """

@@ -1,4 +1,6 @@
-"""What an image group's prompts share, who computes it first, and what the group holds of the caches."""
+"""Plans an image group: what its prompts share, which one leads, and how much cache the group
+needs.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,15 @@ from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.runs.image_groups import ImageStep, image_key, image_path
 
 KV_CACHE_SHARE = 0.9
-"""Of the KV cache, what the groups in flight may hold: the rest is for the engine's own rounding."""
+"""Share of the KV cache that groups in flight may hold; the rest is for rounding in the engine."""
 
 ENCODER_CACHE_SHARE = 1.5
-"""Of the engine's cache of image embeddings, what the groups in flight may fill. The followers need
-their image's embeddings, if at all, before about half of the groups in flight have passed."""
+"""Share of the engine's cache of image embeddings that groups in flight may fill. It may exceed 1,
+because followers need the embeddings, if at all, early in their group's time in flight."""
 
 LEAST_GROUPS = 16
-"""Groups in flight that no cache of image embeddings is too small for: what it does not hold is
-computed again, which is better than an idle GPU."""
+"""This many groups are in flight however small the cache of image embeddings: computing embeddings
+again is better than an idle GPU."""
 
 ENDPOINT_GROUPS = 64
 """Groups in flight where neither the KV cache nor a concurrency limit is known."""
@@ -26,21 +28,22 @@ ENDPOINT_GROUPS = 64
 
 @dataclass(frozen=True)
 class Branch:
-    """Prompts that begin alike: one leads, and the others follow once its prompt is computed."""
+    """Prompts that begin in the same way: the leader's is computed first, the others follow."""
 
     leader: Draft
-    """Shows the most images."""
+    """The prompt with the most images."""
     followers: tuple[Draft, ...]
-    """Show only images that the leader's prompt begins with."""
+    """Prompts whose images are among those that the leader's prompt begins with."""
     branches: tuple[Branch, ...]
-    """Begin as the leader's prompt does and go on with images of their own; led by one of theirs."""
+    """Prompts that begin like the leader's and continue with other images, each set with a leader
+    of its own."""
 
 
 def plant(drafts: Sequence[Draft]) -> Branch:
-    """The drafts of an image group by what their prompts share. `drafts` is not empty.
+    """Arranges the drafts of an image group, which must not be empty, by what their prompts share.
 
-    All questions on a document that show the same pages are one leader and its followers; those
-    that show a page more branch off there.
+    Questions on a document that show the same pages are one leader and its followers; those that
+    show other pages after common ones form branches.
     """
     paths = {id(draft): image_path(draft.request) for draft in drafts}
     return _plant(drafts, paths, 0)
@@ -67,7 +70,10 @@ def _plant(drafts: Sequence[Draft], paths: dict[int, tuple[ImageStep, ...]], dep
 
 
 def common_tokens(one: Draft, other: Draft) -> int:
-    """Prompt tokens with which both prompts begin; the last of either is always computed anew."""
+    """The number of tokens with which both prompts begin.
+
+    The last token of a prompt never counts, because it is always computed again.
+    """
     if one.token_ids is None or other.token_ids is None:
         return min(one.image_tokens, other.image_tokens)
     images = zip(one.request.images, other.request.images, strict=False)
@@ -87,21 +93,23 @@ def common_tokens(one: Draft, other: Draft) -> int:
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """What a group holds of the engine's caches while it is in flight."""
+    """What a group needs of the engine's caches while it is in flight."""
 
     cached: int
-    """Prompt tokens, over all its prompts, that are computed for an earlier one already; in whole
-    blocks of the KV cache, as only these are shared."""
+    """Prompt tokens of the group that were computed for an earlier prompt, in whole blocks of the
+    KV cache, since only these are shared."""
     reserved: int
     """KV cache tokens; 0 where unknown."""
     image_tokens: int
-    """Of all its images, each counted once; 0 where unknown."""
+    """Tokens of all its images, each counted once; 0 where unknown."""
     width: int
     """Requests of the group in flight together."""
 
 
 def plan_group(branch: Branch, max_tokens: int, capabilities: Capabilities) -> GroupPlan:
-    """The KV cache tokens of the whole group, or of as many requests at a time as fit a quarter."""
+    """Plans a group: all of its requests at once, or as many as fit in a quarter of the KV
+    cache.
+    """
     block = int(capabilities.details.get("block_size") or 1)
     drafts = list(_cached(branch, block if capabilities.prefix_caching else 0))
     cached = sum(tokens for _, tokens in drafts)
@@ -112,7 +120,7 @@ def plan_group(branch: Branch, max_tokens: int, capabilities: Capabilities) -> G
     longest = capabilities.max_model_len or max(lengths, default=0) + max_tokens
 
     def held(draft: Draft, shared: int) -> int:
-        # A prompt of unknown length may be as long as the model allows.
+        # A prompt of unknown length is counted as the longest that the model allows.
         length = longest if draft.prompt_tokens is None else draft.prompt_tokens + max_tokens
         return _blocks(min(length, longest) - shared, block)
 
@@ -123,16 +131,20 @@ def plan_group(branch: Branch, max_tokens: int, capabilities: Capabilities) -> G
         return GroupPlan(cached, whole, images, len(drafts))
     shared = min((tokens for _, tokens in drafts[1:]), default=0)
     own = max(held(draft, shared) for draft, _ in drafts)
-    # A document of many pages may take more than a quarter by itself: then it goes with few others.
+    # A document of many pages may need more than a quarter by itself; then few others run beside
+    # it.
     room = quarter - shared if shared + own <= quarter else whole_cache - shared
     width = max(1, min(len(drafts), room // own))
     return GroupPlan(cached, shared + width * own, images, width)
 
 
 def _cached(branch: Branch, block: int, above: Draft | None = None) -> Iterator[tuple[Draft, int]]:
-    """Each draft with its prompt tokens that are computed before it, leaders first.
+    """Each draft with the number of its tokens that were computed before it, leaders first.
 
-    `block`: tokens of a block of the KV cache; 0 where nothing is shared.
+    Args:
+        branch: the group, or a branch of it
+        block: tokens of a block of the KV cache; 0 where nothing is shared
+        above: the leader that the branch starts from
     """
 
     def shared(draft: Draft, earlier: Draft | None) -> int:
@@ -158,7 +170,7 @@ def _blocks(tokens: int, block: int) -> int:
 
 
 class TokenBudget:
-    """What the groups in flight hold of the engine's caches; a group larger than all goes alone."""
+    """Keeps account of the engine's caches; a group that needs more than all of them runs alone."""
 
     def __init__(self, capabilities: Capabilities, max_groups: int | None) -> None:
         cache = capabilities.kv_cache_tokens
@@ -173,7 +185,7 @@ class TokenBudget:
         self.groups = 0
 
     def take(self, plan: GroupPlan) -> bool:
-        """Whether there is room for a group; takes it if so."""
+        """Reserves the room for a group if there is enough; returns whether there was."""
         if self.groups:
             if self.max_groups is not None and self.groups >= self.max_groups:
                 return False
@@ -188,7 +200,7 @@ class TokenBudget:
         return True
 
     def give_back(self, plan: GroupPlan) -> None:
-        """Returns what `take` took."""
+        """Frees the room that `take` reserved."""
         self.taken -= plan.reserved
         self.image_taken -= plan.image_tokens
         self.groups -= 1

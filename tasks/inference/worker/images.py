@@ -1,4 +1,4 @@
-"""Images read ahead of the engine, in worker threads, bounded in memory."""
+"""Reads images in worker threads before the engine needs them, within a limit of memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pixtrack.tasks.inference.engines.base import RequestRefused
 from pixtrack.tasks.records import ImageRef
 
 Prepare = Callable[[Any], Any]
-"""What an engine does to an image ahead of the request: resizing, normalising."""
+"""An engine's preparation of an image before the request: resizing, normalising."""
 
 RGB_BYTES = 3
 WORKING_BYTES = 12
-"""A pixel's bytes while it is resized: three channels in float32."""
+"""Bytes per pixel while an image is resized: three channels in float32."""
 
 WORKERS = max(2, min(8, (os.cpu_count() or 2) - 1))
 
@@ -24,10 +24,11 @@ WORKERS = max(2, min(8, (os.cpu_count() or 2) - 1))
 def working_bytes(
     images: Sequence[ImageRef], target: Callable[[int, int], tuple[int, int] | None] | None = None
 ) -> int:
-    """Memory that reading these images takes at most, in bytes: one is worked on at a time.
+    """The most memory in bytes that reading these images takes, one after the other.
 
-    `target` tells the size that an image is resized to ahead of the engine; where it does not, the
-    image is kept as it is.
+    Args:
+        images: the images
+        target: returns the size that an image is resized to; None: it is kept unchanged
     """
     kept = [_kept_bytes(image, target) for image in images]
     read = [image.width * image.height * (RGB_BYTES + WORKING_BYTES) for image in images]
@@ -44,10 +45,11 @@ def _kept_bytes(
 
 
 def read_images(images: Sequence[ImageRef], prepare: Prepare | None) -> tuple[list[Any], float]:
-    """The images as the engine takes them, and the seconds that took; runs in a worker thread.
+    """Reads and prepares images. Runs in a worker thread.
 
-    Raises RequestRefused for a damaged image, and for one whose size is not what was prepared:
-    its prompt would have the wrong number of image tokens.
+    Returns the prepared images and the seconds that this took. Raises RequestRefused for a damaged
+    image, and for one that has another size than when the dataset was prepared: its prompt would
+    have the wrong number of image tokens.
     """
     started = time.perf_counter()
     read = [read_image(image, prepare) for image in images]
@@ -55,7 +57,7 @@ def read_images(images: Sequence[ImageRef], prepare: Prepare | None) -> tuple[li
 
 
 def read_image(image: ImageRef, prepare: Prepare | None) -> Any:
-    """One image as the engine takes it; raises as `read_images` does."""
+    """Reads and prepares one image. Raises RequestRefused like `read_images`."""
     try:
         pixels = load_image(image.path)
     except BadImage as error:

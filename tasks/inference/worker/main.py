@@ -1,10 +1,9 @@
-"""The inference child: `python -m pixtrack.tasks.inference.worker.main`, started by pixtrack.tasks.inference.host.process.
+"""The inference child, `python -m pixtrack.tasks.inference.worker.main`; `host.process` starts it.
 
-Reads an EngineSpec and then Jobs from standard input, one JSON object a line, runs the engine,
-writes answers to the jobs' journals and Events to standard output. Ends when no more jobs come,
-when the engine fails, or on SIGTERM; then the engine is closed. Runs under the interpreter that
-has vLLM and imports nothing that vLLM does not bring (the modules of this package only as far as
-they keep to that).
+Reads an EngineSpec and then Jobs from standard input, one JSON object a line; runs the engine;
+writes answers to the jobs' journals and Events to standard output. Ends when standard input ends,
+when the engine fails, or on SIGTERM, and then closes the engine. Runs under the interpreter that
+has vLLM, and imports nothing that vLLM does not install.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ EXIT_ENGINE_FAILED = 3
 
 
 class Worker:
-    """One engine and the jobs that it works through, in the order they come."""
+    """One engine, and the jobs that it carries out in order of arrival."""
 
     def __init__(self, jobs: asyncio.Queue[Job | None], events: EventWriter) -> None:
         self.jobs = jobs
         self.events = events
 
     async def run(self, spec: EngineSpec) -> int:
-        """The exit code: 0, or EXIT_ENGINE_FAILED."""
+        """Runs the engine until the end. Returns the exit code: 0, or EXIT_ENGINE_FAILED."""
         try:
             engine = create_engine(spec)
         except UserError as error:
@@ -117,7 +116,7 @@ class Worker:
         builder: PromptBuilder,
         progress: JobProgress,
     ) -> dict[str, Any]:
-        """Asks what the journal has no final answer to; returns the schedule's statistics."""
+        """Asks the requests without a final answer in the journal; returns the statistics."""
         requests = await asyncio.to_thread(read_requests, Path(job.requests_path))
         with Journal(Path(job.journal_path), job.fingerprint) as journal:
             answered = {index for index, answer in journal.answers().items() if answer.final}
@@ -148,7 +147,7 @@ def _one_line(error: BaseException) -> str:
 
 
 async def _read_jobs(reader: asyncio.StreamReader, jobs: asyncio.Queue[Job | None]) -> None:
-    """Feeds the queue from standard input; its end means that no more jobs come."""
+    """Puts the jobs from standard input into the queue, and None at its end."""
     async for line in reader:
         await jobs.put(Job.model_validate_json(line))
     await jobs.put(None)
@@ -177,7 +176,10 @@ async def _serve(events: EventWriter) -> int:
 
 
 def _claim_standard_output() -> BinaryIO:
-    """The pipe to the flow, for events alone: whatever libraries print goes to the log."""
+    """Reserves standard output for events: redirects everything that libraries print to the log.
+
+    Returns the pipe to the parent.
+    """
     sys.stdout.flush()
     events = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
@@ -188,10 +190,11 @@ def main() -> int:
     """The program; returns its exit code."""
     die_with_parent()
     if "PIXTRACK_GUARD" in os.environ and os.getppid() != int(os.environ["PIXTRACK_GUARD"]):
-        return 1  # the guard died before we could ask to be told
+        return 1  # the guard died before the kernel could be asked for a signal at its death
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The start blocks the event loop; until it is over nothing is worth closing properly, and the
-    # guard kills what the engine has started.
+    # The engine's start blocks the event loop. Until it is over nothing needs to be closed
+    # properly,
+    # and the guard kills what the engine has started.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     events = EventWriter(_claim_standard_output())
     try:
@@ -206,6 +209,6 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    # The engine is closed and the flow waits for this process: Python's own end would search
-    # everything for garbage once more, which takes a second.
+    # The engine is closed, and the flow waits for this process: Python's own exit would take a
+    # second for a last garbage collection.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""What the inference child tells of its work: counts, a few times a second, never in the way of it."""
+"""Reports the counts of a job a few times a second, without holding up the work."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PROGRESS_SECONDS = 0.5
 
 
 class EventWriter:
-    """Writes events to a pipe from a thread of its own: a reader that lags holds nothing up.
+    """Writes events to a pipe in a thread of its own, so that a slow reader holds nothing up.
 
-    When the reader is gone the events go nowhere; the journal is what counts.
+    When the reader has ended, events are dropped: the answers are in the journal.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -38,7 +38,7 @@ class EventWriter:
         self._queue.put(event.model_dump_json(exclude_defaults=True).encode() + b"\n")
 
     def close(self, timeout: float = 2.0) -> None:
-        """Waits for what is queued, but not for ever."""
+        """Waits until the queued events are written, but at most `timeout` seconds."""
         self._queue.put(None)
         self._thread.join(timeout)
 
@@ -50,7 +50,7 @@ class EventWriter:
 
 
 class JobProgress:
-    """The counts of one job, since the child took it up."""
+    """The counts of one job since the child began it."""
 
     def __init__(self, job_id: str, events: EventWriter, started: str = "") -> None:
         self.job_id = job_id
@@ -60,7 +60,7 @@ class JobProgress:
         self._started = self._told = time.monotonic()
         now = datetime.datetime.now(datetime.timezone.utc)
         self.started = started or now.isoformat(timespec="milliseconds")
-        """UTC, ISO 8601: what tells this asking from others of the same run."""
+        """When the job began, in UTC, ISO 8601; it identifies this invocation of the run."""
         self._counts = dict.fromkeys(
             ("done", "failed", "truncated", "prompt_tokens", "cached_tokens", "output_tokens"), 0
         )
@@ -68,7 +68,7 @@ class JobProgress:
         self._already_answered = 0
 
     def begin(self, unanswered: Sequence[Request], already_answered: int) -> None:
-        """Says how much there is to do."""
+        """Sets the number of requests to ask, and of those that have answers already."""
         self._total = len(unanswered) + already_answered
         self._already_answered = already_answered
         self._images_of = {
@@ -77,12 +77,14 @@ class JobProgress:
         self._events.write(self.event("progress"))
 
     def stamp(self) -> dict[str, Any]:
-        """When this asking began and how many seconds ago: goes with an answer into the journal."""
+        """The beginning of this invocation and the seconds since then, for an answer's journal
+        line.
+        """
         elapsed = round(time.monotonic() - self._started, 3)
         return {"started": self.started, "elapsed": elapsed}
 
     def note(self, answer: Answer) -> None:
-        """Counts an answer, and tells of the counts now and then."""
+        """Counts an answer, and reports the counts if the last report is long enough ago."""
         counts = self._counts
         counts["done"] += 1
         self._images.update(self._images_of.get(answer.index, ()))
@@ -102,7 +104,7 @@ class JobProgress:
         message: str = "",
         details: dict[str, Any] | None = None,
     ) -> Event:
-        """An event with the counts as they stand."""
+        """An event with the present counts."""
         return Event(
             event=kind,
             job_id=self.job_id,

@@ -2,10 +2,13 @@
 
 Prefix caching helps only once the first prefill of an image has finished: questions on one image
 that are submitted together each compute the whole image. So one question of an image group, the
-leader, goes alone; when its first token arrives its images are in the KV cache, and the followers
-go all at once. A document's questions are such a group, its pages computed once. As many groups are in flight as the KV cache holds, computed from the
-prompts' token counts, and no more: beyond that the engine evicts what the followers need.
-Images are read and made ready in worker threads ahead of their group.
+leader, is asked first; when its first token arrives, its images are in the KV cache, and the
+followers are asked all at once. The questions on a document are such a group, whose pages are
+computed once.
+
+As many groups are in flight as fit in the KV cache by the prompts' token counts, and no more:
+otherwise the engine would evict what the followers need. Images are read and prepared in worker
+threads before their group's turn.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ from pixtrack.tasks.runs.image_groups import (
 )
 
 MEMORY_AHEAD_BYTES = 1 << 30
-"""Decoded images that wait for the engine, at most (one is always read, however large)."""
+"""Most bytes of decoded images that wait for the engine; one image is read however large it is."""
 
 
 async def run_schedule(
@@ -64,12 +67,21 @@ async def run_schedule(
     *,
     max_groups: int | None = None,
 ) -> ScheduleStats:
-    """Asks every request once and hands each answer to `on_answer`, in the order of completion.
+    """Asks every request once.
 
-    A request that cannot be asked (too long, damaged image) becomes a `refused` answer, one that
-    the engine fails on an `error` answer; neither stops the others. EngineDied, a UserError, an
-    error of `on_answer` and cancellation end the schedule: what is in flight is cancelled first.
-    `max_groups` bounds the image groups in flight further than the KV cache does.
+    A request that cannot be asked (too long, damaged image) gets a `refused` answer, and one at
+    which the engine fails an `error` answer; neither stops the others. EngineDied, a UserError, an
+    error of `on_answer`, and cancellation end the schedule, after the requests in flight have been
+    cancelled.
+
+    Args:
+        engine: the started engine
+        capabilities: what it can do
+        requests: the requests
+        sampling: how answers are generated
+        builder: makes the prompts
+        on_answer: called with each answer, in order of completion
+        max_groups: a limit of image groups in flight besides that of the KV cache
     """
     schedule = _Schedule(engine, capabilities, sampling, builder, on_answer, max_groups)
     return await schedule.run(group_by_image(requests))
@@ -77,17 +89,17 @@ async def run_schedule(
 
 @dataclass
 class _ReadyGroup:
-    """An image group with its prompts drafted and its images read."""
+    """An image group whose prompts are drafted and whose images are read."""
 
     drafts: list[Draft] = field(default_factory=list)
     images: dict[str, Any] = field(default_factory=dict)
-    """By `image_key`, each once; {} for engines that take chat messages."""
+    """Prepared images by `image_key`; {} for engines that take chat messages."""
     shown: int = 0
-    """Distinct images."""
+    """Number of distinct images."""
     refused: list[Answer] = field(default_factory=list)
     seconds: float = 0.0
     planned: tuple[Branch, GroupPlan] | None = None
-    """None where no prompt of the group can be asked."""
+    """The group's structure and plan; None where none of its prompts can be asked."""
 
 
 class _Schedule:
@@ -145,7 +157,7 @@ class _Schedule:
         return self.stats
 
     async def _ready_groups(self, groups: Iterable[ImageGroup], pool: Executor) -> Any:
-        """The groups in order, each drafted and read in a worker thread ahead of its turn."""
+        """The groups in order, each drafted and read in a worker thread before its turn."""
         loop = asyncio.get_running_loop()
         waiting = iter(groups)
         following: ImageGroup | None = next(waiting, None)
@@ -171,7 +183,7 @@ class _Schedule:
                 future.cancel()
 
     def _read_group(self, group: ImageGroup) -> _ReadyGroup:
-        """Runs in a worker thread: drafts the prompts and reads the images once for all of them."""
+        """Drafts a group's prompts and reads its images once for all. Runs in a worker thread."""
         ready = _ReadyGroup()
         longest, answer_tokens = self.capabilities.max_model_len, self.sampling.max_tokens
         for request in group:
@@ -179,7 +191,7 @@ class _Schedule:
                 ready.drafts.append(fitting_draft(request, self.builder, longest, answer_tokens))
             except RequestRefused as refusal:
                 ready.refused.append(_refused(request, refusal))
-        # Chat messages are built from the image file, with the prompt.
+        # Chat messages contain the image files, which are read when the prompt is made.
         if self.capabilities.token_prompts:
             self._read_images(ready)
         if ready.drafts:
@@ -189,7 +201,7 @@ class _Schedule:
         return ready
 
     def _read_images(self, ready: _ReadyGroup) -> None:
-        """Reads the images of the group; a bad one refuses the questions that show it."""
+        """Reads the images of the group; the questions on a bad image are refused."""
         bad: dict[str, RequestRefused] = {}
         for image in distinct_images(draft.request for draft in ready.drafts):
             try:

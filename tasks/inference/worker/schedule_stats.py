@@ -1,4 +1,4 @@
-"""What a schedule did: counts, cache shares and where the front end's time went."""
+"""Statistics of a schedule: counts, cache shares, and what took the event loop's time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ScheduleStats:
     """Counts of one schedule. Times in seconds."""
 
     asked: int = 0
-    """Requests that got an answer of any kind, refused ones included."""
+    """Requests with an answer of any kind, refused ones included."""
     refused: int = 0
     failed: int = 0
     """Answers of kind `error`."""
@@ -26,26 +26,34 @@ class ScheduleStats:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     ideal_cached_tokens: int = 0
-    """Prompt tokens that are computed for an earlier prompt already: all that could be cached."""
+    """Prompt tokens that were computed for an earlier prompt: the most that can come from the
+    cache."""
     output_tokens: int = 0
     peak_groups: int = 0
     peak_requests: int = 0
     seconds: float = 0.0
     loop_seconds: float = 0.0
-    """Processor time of the event loop's thread: what blocks the front end."""
+    """Processor time of the event loop's thread, in which every other request waits."""
     leader_loop_seconds: float = 0.0
-    """Of these, in the requests that brought an image's pixels to the engine."""
+    """The part of it in requests that sent an image's pixels to the engine."""
     leaders: int = 0
     follower_loop_seconds: float = 0.0
-    """Of these, in the other requests."""
+    """The part of it in the other requests."""
     followers: int = 0
     image_seconds: float = 0.0
-    """Summed over the worker threads: reading, decoding, resizing images."""
+    """Time for reading, decoding and resizing images, summed over the worker threads."""
 
     def note_group(
         self, images: int, plan: GroupPlan, image_seconds: float, in_flight: int
     ) -> None:
-        """Counts a group, whose `images` were read in so many seconds, as it starts."""
+        """Counts a group at its start.
+
+        Args:
+            images: its number of images
+            plan: its plan
+            image_seconds: the time that reading its images took
+            in_flight: the groups in flight, this one included
+        """
         self.image_groups += 1
         self.images_read += images
         self.image_seconds += image_seconds
@@ -53,7 +61,7 @@ class ScheduleStats:
         self.peak_groups = max(self.peak_groups, in_flight)
 
     def note_blocking(self, seconds: float, with_image: bool) -> None:
-        """Counts what one request took of the event loop's thread."""
+        """Adds the event loop time of one request."""
         if with_image:
             self.leaders += 1
             self.leader_loop_seconds += seconds
@@ -73,20 +81,19 @@ class ScheduleStats:
 
     @property
     def cached_share(self) -> float:
-        """Prompt tokens served from the prefix cache, of all."""
+        """The share of prompt tokens that came from the prefix cache."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
     @property
     def ideal_cached_share(self) -> float:
-        """What the grouping allows at best, of all prompt tokens."""
+        """The largest share of prompt tokens that could come from the cache with this grouping."""
         return self.ideal_cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
     @property
     def blocking_ms(self) -> tuple[float, float]:
         """Milliseconds of the event loop's thread for a leader and for a follower.
 
-        What no single request can be charged with (the engine's output, planning) is shared out
-        evenly.
+        Time that belongs to no single request (the engine's output, planning) is divided equally.
         """
         requests = self.leaders + self.followers
         if not requests:

@@ -1,4 +1,4 @@
-"""What every kind of engine says of itself."""
+"""The interface of a kind of engine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class EngineKind(Protocol):
     """What differs between kinds of engine."""
 
     runs_here: bool
-    """Whether it is vLLM on this machine: memory is planned for it, it takes vLLM's options, its
-    child runs under the interpreter that has vLLM, and its log tells why it failed. Otherwise it
-    only asks somebody else, and pixtrack's own interpreter will do."""
+    """Whether the engine is vLLM on this machine: memory is planned for it, it takes vLLM's
+    options, its child runs under the interpreter that has vLLM, and failures are explained from its
+    log. Otherwise the child only sends requests elsewhere, under pixtrack's own interpreter."""
 
     def spec(
         self,
@@ -25,22 +25,26 @@ class EngineKind(Protocol):
         planned: dict[str, Any] | None = None,
         replicas: tuple[tuple[str, ...], ...] = (),
     ) -> EngineSpec:
-        """What the inference child needs to know to start the engine.
+        """Describes the engine to the inference child.
 
-        `planned` are the memory plan's options and `replicas` its cards, where there is a plan.
+        Args:
+            model: the model
+            model_dir: its files; None where it has none
+            planned: the options of the memory plan, where there is one
+            replicas: the cards of each replica, by the plan
         """
         ...
 
     def create(self, spec: EngineSpec) -> Engine:
-        """The engine, not started. Raises UserError for options that it cannot have."""
+        """Makes the engine without starting it. Raises UserError for invalid options."""
         ...
 
     def secrets(self, spec: EngineSpec) -> tuple[str, ...]:
-        """The environment variables with secrets that the engine cannot do without."""
+        """Names of the environment variables with secrets that the engine needs."""
         ...
 
     def resolved(self, model: ModelConfig) -> ModelConfig:
-        """The model with everything that identifies it, as far as only the engine can tell.
+        """The model, completed by what only the engine knows and what identifies a run.
 
         May ask the engine over the network. Raises UserError where it does not answer.
         """

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint, as a kind of engine."""
+"""The kind of engine `openai`: an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pixtrack.tasks.runs.protocol import EngineSpec
 
 
 class OpenAiKind:
-    """An OpenAI-compatible endpoint, here or elsewhere."""
+    """An OpenAI-compatible endpoint, on this machine or elsewhere. See `EngineKind`."""
 
     runs_here = False
 
@@ -23,7 +23,7 @@ class OpenAiKind:
         planned: dict[str, Any] | None = None,  # noqa: ARG002
         replicas: tuple[tuple[str, ...], ...] = (),  # noqa: ARG002
     ) -> EngineSpec:
-        """With the source's settings; the address whole, as the requests need it."""
+        """The spec with the source's settings, and the address with its secret parts."""
         source = model.endpoint
         return EngineSpec(
             engine="openai",
@@ -44,17 +44,16 @@ class OpenAiKind:
         return OpenAiEngine(spec)
 
     def secrets(self, spec: EngineSpec) -> tuple[str, ...]:
-        """Its own address and key, and the way out to it."""
+        """The variables of its address and key, and of proxies."""
         own = (str(spec.options.get(name) or "") for name in ("base_url_env", "api_key_env"))
         proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
         return (*own, *proxies, *(name.lower() for name in proxies))
 
     def resolved(self, model: ModelConfig) -> ModelConfig:
-        """With the name that it is served by.
+        """The model with the name that the endpoint serves it by.
 
-        Where the configuration names none, the endpoint is asked: what it serves is part of a
-        run's identity, and another model at the same address must not find the answers of the
-        first.
+        Where the configuration has none, the endpoint is asked: the name is part of a run's
+        identity, so that another model at the same address does not continue the first one's run.
         """
         from pixtrack.tasks.inference.engines.openai import OpenAiEngine
 

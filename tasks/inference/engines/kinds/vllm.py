@@ -1,4 +1,4 @@
-"""vLLM on this machine, as a kind of engine."""
+"""The kind of engine `vllm`: vLLM on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixtrack.tasks.runs.protocol import EngineSpec
 
 
 class VllmKind:
-    """vLLM, in a child process on this machine."""
+    """vLLM in a child process on this machine. See `EngineKind`."""
 
     runs_here = True
 
@@ -22,7 +22,7 @@ class VllmKind:
         planned: dict[str, Any] | None = None,
         replicas: tuple[tuple[str, ...], ...] = (),
     ) -> EngineSpec:
-        """With the plan's options, or the model's own where there is no plan."""
+        """The spec with the plan's options, or the model's own where there is no plan."""
         return EngineSpec(
             engine="vllm",
             model_dir=str(model_dir),
@@ -40,9 +40,9 @@ class VllmKind:
         return VllmEngine(spec)
 
     def secrets(self, spec: EngineSpec) -> tuple[str, ...]:  # noqa: ARG002
-        """None: the model's files are here."""
+        """No variables: the model's files are on this machine."""
         return ()
 
     def resolved(self, model: ModelConfig) -> ModelConfig:
-        """As it is: the files identify the model."""
+        """The model unchanged: its files identify it."""
         return model

@@ -1,7 +1,7 @@
-"""A directory for PYTHONPATH: what every Python process of the inference child does as it starts.
+"""A directory for PYTHONPATH with code for the start of every Python process of the child.
 
-vLLM spawns interpreters of its own (the engine core, its workers, the inspection of the model
-class), which run none of our code; they do import `sitecustomize`, and find the one in here.
+vLLM starts interpreters of its own (the engine core, its workers, the inspection of the model
+class), which run none of pixtrack's code, but import `sitecustomize`: the one in this directory.
 """
 
 from __future__ import annotations

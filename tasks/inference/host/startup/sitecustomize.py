@@ -1,22 +1,22 @@
 """Run by Python itself at the start of every process that has this directory on its PYTHONPATH.
 
-Standard library only, and next to nothing before it is needed: it also runs in processes that
-have no use for it.
+It uses the standard library only and imports little, because it also runs in processes that do
+not need it.
 """
 
 import gc
 import os
 import sys
 
-# vLLM's imports make hundreds of thousands of objects that stay. Looking through them for garbage
-# after every 700 new ones, as is Python's default, costs the start of each process a second.
+# vLLM's imports create hundreds of thousands of lasting objects. Python's default, a garbage
+# collection after every 700 new ones, makes the start of each process a second slower.
 gc.set_threshold(50_000)
 
 HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (pathlib costs 10 ms)
 
 
 def _chain() -> None:
-    """Runs the sitecustomize that this one hides, if there is one."""
+    """Runs the sitecustomize that is hidden by this one, if there is one."""
     from importlib.machinery import PathFinder
 
     elsewhere = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]  # noqa: PTH100
@@ -31,9 +31,9 @@ def _chain() -> None:
 
 
 class _OurPackages:
-    """Finds `pixtrack` in PIXTRACK_ROOT, and nothing else there.
+    """Finds the package `pixtrack` in PIXTRACK_ROOT, and no other package there.
 
-    The root may be another interpreter's site-packages, whose other packages do not fit this one.
+    The folder may be another interpreter's site-packages, whose packages do not fit this one.
     """
 
     @staticmethod
@@ -46,11 +46,11 @@ class _OurPackages:
 
 
 def _die_with_parent() -> None:
-    """Engine processes that multiprocessing spawns are killed by the kernel when their parent dies.
+    """Makes the kernel kill engine processes that multiprocessing spawned when their parent dies.
 
-    The guard kills them too; this holds where the guard itself is killed. Only for the spawned
-    engine processes, whose parent starts them from its main thread: the signal comes when the
-    starting *thread* ends.
+    The guard kills them, too; this also works where the guard itself was killed. It is used for
+    spawned engine processes only, which their parent starts from its main thread, because the
+    signal is sent when the starting *thread* ends.
     """
     arguments = " ".join(getattr(sys, "orig_argv", ()))
     if "PIXTRACK_GUARD" in os.environ and "multiprocessing.spawn" in arguments:

@@ -1,16 +1,17 @@
-"""Lets torchvision, torchaudio and torchcodec be CUDA builds beside a CPU torch.
+"""Makes CUDA builds of torchvision, torchaudio and torchcodec importable beside a CPU torch.
 
-Their compiled libraries do not load there. vLLM and transformers import these packages and need
-none of the libraries: no model here calls one of their compiled operators. But
+Their compiled libraries cannot be loaded there. vLLM and transformers import these packages
+without needing the libraries: no model here uses a compiled operator of theirs. But
 
 - torchvision registers shape functions for two operators, nms and qnms, which then do not exist:
-  "operator torchvision::nms does not exist". Their schemas are defined just before that moment,
-  if they are missing then;
-- torchaudio passes on the error of its library's loading, though it can do without the library
-  (as where that file is missing): it is told that the library is not there;
-- torchcodec's import fails with OSError, where vLLM, which can do without it, expects ImportError.
+  "operator torchvision::nms does not exist". So their schemas are defined just before, where they
+  are missing;
+- torchaudio raises the error of loading its library, although it works without the library where
+  the file is missing. So it is made to find no file;
+- torchcodec's import fails with OSError, while vLLM, which works without it, expects ImportError.
+  So the error is converted.
 
-Where the packages work nothing changes; where they are not imported nothing is loaded.
+Packages that work are left unchanged, and packages that are not imported are not loaded.
 """
 
 import sys
@@ -22,7 +23,7 @@ _SCHEMAS = {
 }
 
 _libraries = []  # type: ignore[var-annotated]
-"""Operators vanish with the Library object that defined them."""
+"""Keeps the Library objects: an operator disappears with the one that defined it."""
 
 
 def _define_missing_operators(module) -> None:  # type: ignore[no-untyped-def] # noqa: ARG001
@@ -65,16 +66,18 @@ def _fail_as_missing(module) -> None:  # type: ignore[no-untyped-def]
 
 
 _BEFORE = {"torchvision._meta_registrations": _define_missing_operators}
-"""Imported by torchvision right after it tried to load its library."""
+"""Functions to run before a module is imported. torchvision imports this one right after it tried
+to load its library."""
 _AFTER = {
     "torchaudio._extension.utils": _tolerate_unloadable_library,
     "torchcodec._internally_replaced_utils": _fail_as_missing,
 }
-"""Hold the functions that load the libraries, which are called next."""
+"""Functions to run after a module is imported: these modules define the functions that load the
+libraries, which are called next."""
 
 
 class _Loader:  # not a Loader by name: importlib.abc would cost every start 5 ms
-    """Loads a module as its own loader would, and does what is needed before and after."""
+    """Loads a module with its own loader, and runs the functions for before and after it."""
 
     def __init__(self, loader) -> None:  # type: ignore[no-untyped-def]
         self.loader = loader
@@ -107,6 +110,6 @@ class _Finder:
 
 
 def install() -> None:
-    """Watches for the three packages in this process. May be called any number of times."""
+    """Applies this to imports of the three packages in this process. May be called repeatedly."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
