@@ -2,6 +2,7 @@
 
     python -m bench.drive_modes                                     # the small model, this CPU
     python -m bench.drive_modes --architecture pixtral-12b --weights dummy   # the real size, a GPU
+    python -m bench.every_model                                     # every architecture, a GPU
 
 Writes bench.json, table.txt and drive_modes.png under --out. Ours comes first, so that what the
 engine compiles on the way is charged to us; every mode begins with empty caches and a few questions
@@ -14,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,39 +23,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-
-PIXTRAL_12B = {
-    "dim": 5120,
-    "n_layers": 40,
-    "head_dim": 128,
-    "hidden_dim": 14336,
-    "n_heads": 32,
-    "n_kv_heads": 8,
-    "norm_eps": 1e-05,
-    "vocab_size": 131072,
-    "rope_theta": 1000000000.0,
-    "max_position_embeddings": 128000,
-    "vision_encoder": {
-        "hidden_size": 1024,
-        "num_channels": 3,
-        "image_size": 1024,
-        "max_image_size": 1024,
-        "patch_size": 16,
-        "rope_theta": 10000.0,
-        "intermediate_size": 4096,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "adapter_bias": True,
-        "image_token_id": 10,
-        "image_break_token_id": 12,
-        "image_end_token_id": 13,
-    },
-}
-"""params.json of mistralai/Pixtral-12B-2409, for runs with random weights."""
+from bench.architectures import ARCHITECTURES, ROOT
 
 WARM_UP = 6
 """Questions asked before a mode is timed."""
+
+PARTS_PAGES = 48
+"""Pages of the modes that tell the parts of the time."""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -63,8 +37,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--architecture", choices=("nano", "pixtral-12b"), default="nano")
-    add("--model-dir", type=Path, help="a Pixtral in Mistral format; default: made for the run")
+    add("--architecture", choices=tuple(ARCHITECTURES), default="nano")
+    add("--model-dir", type=Path, help="the architecture's files; default: made for the run")
     add("--weights", choices=("files", "dummy"), help="dummy: random weights made by the engine")
     add("--data", choices=("sample", "synthetic"), help="default: sample for nano, else synthetic")
     add("--images", type=int, help="default: 72 of the sample, 128 synthetic")
@@ -75,7 +49,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add(
         "--modes",
         default="grouped,chat_batch,guide_loop",
-        help="grouped@16: at most 16 groups; grouped:docvqa: other questions an image",
+        help="grouped@16: at most 16 groups; grouped:docvqa: other questions an image;\n"
+        "vllm_images: grouped, but vLLM makes the images ready; pages: one question and one token\n"
+        "a page; text: prompts as long, without images, one token",
     )
     add("--variant-images", type=int, help="only so many for modes with @ or :")
     add("--chat-samples", type=int, help="only so many for chat_batch (whole groups)")
@@ -114,36 +90,34 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from bench import limit
     from pixtrack.configs.schema import Sampling
     from pixtrack.tasks.inference.engines.vllm import VllmEngine
-    from pixtrack.tasks.inference.prompts.mistral import MistralPrompts
+    from pixtrack.tasks.inference.prompts import builder_for
     from pixtrack.tasks.runs.protocol import EngineSpec
 
     sampling = Sampling(max_tokens=options.max_tokens)
-    model_dir = options.model_dir or made_model(options.architecture, folder / "model")
-    builder = MistralPrompts(model_dir)
+    architecture = ARCHITECTURES[options.architecture]
+    model_dir = options.model_dir or architecture.files(folder / "model")
     requests, warm_up = questions(options, folder)
     rates = limit.measure()
     log(f"{len(requests)} questions; matrix product {rates.flops / 1e12:.1f} TFLOP/s")
-    params = json.loads((model_dir / "params.json").read_text(encoding="utf-8"))
-    default_options = {"max_model_len": min(8192, params["max_position_embeddings"])}
-    engine = VllmEngine(
-        EngineSpec(
-            engine="vllm",
-            model_dir=str(model_dir),
-            format="mistral",
-            family="pixtral",
-            options={
-                **default_options,
-                "allowed_local_media_path": str(options.pages or folder),
-                **{key: value(text) for key, _, text in (e.partition("=") for e in options.engine)},
-            },
-            weights="dummy" if options.weights == "dummy" else "files",
-        )
+    spec = EngineSpec(
+        engine="vllm",
+        model_dir=str(model_dir),
+        format=architecture.format,
+        family=architecture.family,
+        options={
+            "max_model_len": architecture.max_model_len,
+            "allowed_local_media_path": str(options.pages or folder),
+            **{key: value(text) for key, _, text in (e.partition("=") for e in options.engine)},
+        },
+        weights="dummy" if options.weights == "dummy" else "files",
     )
+    engine = VllmEngine(spec)
     modes: dict[str, Any] = {}
     texts: dict[str, dict[int, str]] = {}
     try:
         capabilities = await engine.start()
         log(f"engine ready after {capabilities.details['start_seconds']} s: {capabilities}")
+        builder = builder_for(spec, capabilities)
         for mode in options.modes.split(","):
             asked = of_mode(mode, requests, options)
             log(f"{mode}: {len(asked)} questions")
@@ -156,19 +130,26 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                     log(f"{mode}: {json.dumps(modes[mode])}")
     finally:
         await engine.close()
-    load = load_of(requests, builder, modes)
+    arithmetic = limit.Arithmetic.of(model_dir, architecture.family)
+    assert arithmetic is not None, "an architecture without arithmetic"
+    load = load_of(requests, builder, options.max_tokens, arithmetic)
+    fp8 = spec.options.get("quantization") == "fp8" and bool(rates.fp8_flops)
     return {
         "device": rates.name or cpu_name(),
         "architecture": options.architecture,
         "modes": modes,
-        "limit_samples_per_s": limit.limit_samples_per_s(
-            limit.Arithmetic.of(model_dir), load, rates
-        ),
+        "limit_samples_per_s": limit.limit_samples_per_s(arithmetic, load, rates, fp8),
         "conditions": {
             "engine": f"vLLM {capabilities.version} ({capabilities.platform}), one engine start",
             "options": capabilities.details["arguments"],
             "kv_cache_tokens": capabilities.kv_cache_tokens,
+            "images_made": capabilities.details["images"],
             "start_seconds": capabilities.details["start_seconds"],
+            "start": {
+                key: seconds
+                for key, seconds in capabilities.details.items()
+                if key.endswith("_seconds")
+            },
             "weights": options.weights or "files",
             "images": options.data,
             "size": options.size if options.data == "synthetic" else "",
@@ -180,19 +161,6 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             "same_text_as_guide": same_texts(texts),
         },
     }
-
-
-def made_model(architecture: str, folder: Path) -> Path:
-    """Files of a Pixtral: the small trained checkpoint, or the real size without weights."""
-    if architecture == "nano":
-        return ROOT / "configs" / "models" / "pixtral-nano"
-    import mistral_common
-
-    folder.mkdir(parents=True)
-    (folder / "params.json").write_text(json.dumps(PIXTRAL_12B), encoding="utf-8")
-    tokenizer = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
-    shutil.copyfile(tokenizer, folder / "tekken.json")
-    return folder
 
 
 def questions(options: argparse.Namespace, folder: Path) -> tuple[list[Any], list[Any]]:
@@ -226,7 +194,13 @@ def of_mode(mode: str, requests: Sequence[Any], options: argparse.Namespace) -> 
     if options.variant_images and (number or "@" in name):
         pages = list(dict.fromkeys(request.images[0] for request in requests))
         return ask_pages(pages[: options.variant_images], number or options.questions)
-    most = {"guide_loop": options.guide_samples, "chat_batch": options.chat_samples}.get(mode)
+    if name in ("pages", "text"):
+        return ask_pages(list(dict.fromkeys(r.images[0] for r in requests))[:PARTS_PAGES], "1")
+    most = {
+        "guide_loop": options.guide_samples,
+        "chat_batch": options.chat_samples,
+        "vllm_images": options.chat_samples,
+    }.get(mode)
     chosen = list(requests[:most])
     while most and len(chosen) < len(requests):
         following = requests[len(chosen)]
@@ -245,25 +219,34 @@ async def drive(
         return await modes.guide_loop(engine, asked, sampling)
     if mode == "chat_batch":
         return await modes.chat_batch(engine, asked, sampling)
+    if mode == "vllm_images":
+        return await modes.vllm_images(engine, capabilities, builder, asked, sampling)
+    if mode == "text":
+        return await modes.text(engine, builder, asked, sampling)
     name, _, groups = mode.partition(":")[0].partition("@")
-    if name != "grouped":
-        raise SystemExit(f"no drive mode {mode!r}: grouped, grouped@GROUPS, chat_batch, guide_loop")
+    if name not in ("grouped", "pages"):
+        raise SystemExit(
+            f"no drive mode {mode!r}: grouped, grouped@GROUPS, vllm_images, chat_batch, guide_loop, "
+            "pages, text"
+        )
     most = int(groups) if groups else None
+    if name == "pages":
+        sampling = sampling.model_copy(update={"max_tokens": 1})
     return await modes.grouped(engine, capabilities, builder, asked, sampling, most)
 
 
-def load_of(requests: Sequence[Any], builder: Any, modes: dict[str, Any]) -> Any:
+def load_of(requests: Sequence[Any], builder: Any, output_tokens: int, arithmetic: Any) -> Any:
     from bench.limit import Load
 
     drafts = [builder.draft(request) for request in requests]
-    grids = [builder.grid(r.images[0].width, r.images[0].height) for r in requests]
     number = len(requests)
+    sizes = [(image.width, image.height) for request in requests for image in request.images]
     return Load(
         questions_per_image=number / len({request.images[0].sha256 for request in requests}),
         image_tokens=sum(draft.image_tokens for draft in drafts) / number,
-        patches=sum(columns * rows for columns, rows in grids) / number,
+        vision_flops=arithmetic.vision_flops(sizes) / number,
         text_tokens=sum(draft.prompt_tokens - draft.image_tokens for draft in drafts) / number,
-        output_tokens=max(mode["output_tokens"] for mode in modes.values()),
+        output_tokens=output_tokens,
     )
 
 

@@ -27,8 +27,14 @@ def rate(work, amount, seconds):
     return amount * done / (time.perf_counter() - started)
 flops = rate(lambda: torch.mm(a, b), 2 * n**3, 2.0)
 bytes_ = rate(lambda: source.clone(), 2 * copy, 0.5)
+fp8 = 0.0
+if cuda and torch.cuda.get_device_capability() >= (8, 9):
+    one = torch.ones((), device=device)
+    x, y = (m.to(torch.float8_e4m3fn) for m in (a, b))
+    product = lambda: torch._scaled_mm(x, y.t(), one, one, out_dtype=torch.bfloat16, use_fast_accum=True)
+    fp8 = rate(product, 2 * n**3, 2.0)
 name = torch.cuda.get_device_name() if cuda else ""
-print(json.dumps({"flops": flops, "bytes": bytes_, "name": name, "matrix": n}))
+print(json.dumps({"flops": flops, "bytes": bytes_, "name": name, "matrix": n, "fp8_flops": fp8}))
 """
 
 

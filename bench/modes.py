@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pixtrack.configs.schema import Sampling
-from pixtrack.tasks.inference.engines.base import Capabilities
+from pixtrack.tasks.inference.engines.base import Capabilities, EnginePrompt
 from pixtrack.tasks.inference.engines.vllm import VllmEngine
 from pixtrack.tasks.inference.prompts.base import PromptBuilder
 from pixtrack.tasks.inference.worker.schedule import run_schedule
@@ -130,6 +131,49 @@ async def _chat(
     chat.outcome.front_end_seconds += time.thread_time() - thread
     chat.outcome.seconds = time.perf_counter() - started
     return chat.outcome
+
+
+async def vllm_images(
+    engine: VllmEngine,
+    capabilities: Capabilities,
+    builder: PromptBuilder,
+    requests: Sequence[Request],
+    sampling: Sampling,
+) -> Outcome:
+    """Ours, but for the images: vLLM makes them ready, in a thread of its own, one by one."""
+    front_end, engine._front_end = engine._front_end, None
+    try:
+        return await grouped(engine, capabilities, builder, requests, sampling)
+    finally:
+        engine._front_end = front_end
+
+
+async def text(
+    engine: VllmEngine, builder: PromptBuilder, requests: Sequence[Request], sampling: Sampling
+) -> Outcome:
+    """Prompts as long as the requests', without images, and one token: the language model alone."""
+    once = sampling.model_copy(update={"max_tokens": 1})
+    random_ = random.Random(0)
+    prompts = [
+        EnginePrompt(
+            str(request.index),
+            # Ids that every vocabulary here has, and no special ones.
+            tuple(random_.randrange(300, 400) for _ in range(draft.prompt_tokens or 1)),
+        )
+        for request in requests
+        for draft in (builder.draft(request),)
+    ]
+    started, thread = time.perf_counter(), time.thread_time()
+    outputs = await asyncio.gather(*(engine.generate(prompt, once) for prompt in prompts))
+    return Outcome(
+        samples=len(outputs),
+        seconds=time.perf_counter() - started,
+        prompt_tokens=sum(output.prompt_tokens for output in outputs),
+        cached_tokens=sum(output.cached_tokens for output in outputs),
+        output_tokens=len(outputs),
+        front_end_seconds=time.thread_time() - thread,
+        texts={},
+    )
 
 
 async def grouped(

@@ -312,6 +312,9 @@ def _arithmetic(config: ModelConfig, model_dir: Path | None) -> Any:
     from pixtrack.tasks.inference.arithmetic import Arithmetic
 
     folder = _files(config, model_dir)
-    if folder is not None and (folder / "params.json").is_file():
-        return Arithmetic.of(folder)
-    return Arithmetic.of_dimensions(config.dimensions) if config.dimensions else None
+    names = ("params.json", "config.json")
+    if folder is not None and any((folder / name).is_file() for name in names):
+        return Arithmetic.of(folder, config.family)
+    if config.dimensions is None:
+        return None
+    return Arithmetic.of_dimensions(config.dimensions, config.family)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pixtrack.tasks.inference.arithmetic import (
     H100,
-    H100_OF_LIMIT,
+    SHARES_OF_LIMIT,
+    USUAL_SHARE,
     Arithmetic,
     Load,
     limit_samples_per_s,
@@ -69,7 +71,9 @@ class TokenReport:
     cached_tokens: int
     """The number among these that the prefix cache serves when image groups are asked together."""
     group_kv_tokens: Spread
-    """KV cache tokens of an image group with all its questions in flight."""
+    """What an image group holds of the KV cache, all its questions in flight."""
+    image_sizes: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Width and height of the prompts' images, and how often each is shown."""
 
     @property
     def cached_share(self) -> float:
@@ -77,8 +81,10 @@ class TokenReport:
         return self.cached_tokens / self.total_prompt_tokens
 
     def to_json(self) -> dict[str, Any]:
-        """Fields and the share, JSON-ready."""
-        return {**asdict(self), "cached_share": self.cached_share}
+        """Fields and the share, JSON-ready; without the images' sizes, of which there are many."""
+        told = {**asdict(self), "cached_share": self.cached_share}
+        del told["image_sizes"]
+        return told
 
 
 def count_tokens(
@@ -139,11 +145,15 @@ def count_tokens(
         total_prompt_tokens=sum(lengths),
         cached_tokens=cached,
         group_kv_tokens=Spread.of(held),
+        image_sizes=dict(
+            Counter((i.width, i.height) for draft in drafts for i in draft.request.images)
+        ),
     )
 
 
 def estimated_seconds(report: TokenReport, arithmetic: Arithmetic) -> tuple[float, float]:
-    """Estimates the seconds that answering takes on one H100 in bf16.
+    """Seconds on one H100 in bf16: at the computed limit, and at the share of it once measured
+    for the model's family.
 
     Every answer is assumed to be `max_tokens` long, so shorter ones take less.
 
@@ -151,13 +161,16 @@ def estimated_seconds(report: TokenReport, arithmetic: Arithmetic) -> tuple[floa
         the seconds at the computed limit, and at the share of it that was measured
     """
     asked = report.requests - report.refused
+    vision = sum(
+        number * arithmetic.vision.image_flops(*size) for size, number in report.image_sizes.items()
+    )
     load = Load(
         questions_per_image=asked / report.image_groups,
         image_tokens=report.image_tokens.mean,
-        patches=report.image_tokens.mean,
+        vision_flops=vision / asked,
         text_tokens=report.text_tokens.mean,
         output_tokens=report.max_tokens,
-        images=report.images.mean,
     )
     limit = limit_samples_per_s(arithmetic, load, H100)
-    return asked / limit, asked / (limit * H100_OF_LIMIT)
+    share = SHARES_OF_LIMIT.get(arithmetic.family, USUAL_SHARE)
+    return asked / limit, asked / (limit * share)

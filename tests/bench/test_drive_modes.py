@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import documents, drive_modes, report
+from bench.architectures import ROOT
 from pixtrack.tasks.records import ImageRef, Request
 
 RESULT = {
@@ -87,7 +88,7 @@ def test_the_report_is_a_table_a_plot_and_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["h100-pixtral-12b", "h100-pixtral-12b-fp8"])
 def test_a_measured_run_in_the_repository_is_reported_as_it_is(name) -> None:
-    folder = drive_modes.ROOT / "bench" / "measured"
+    folder = ROOT / "bench" / "measured"
     result = json.loads((folder / f"{name}.json").read_text())
     assert report.table(result) == (folder / f"{name}.txt").read_text().rstrip("\n")
 

@@ -22,7 +22,7 @@ from pixtrack.tasks.inference.engines.base import (
     ImageNotCached,
     RequestRefused,
 )
-from pixtrack.tasks.inference.engines.mistral_front_end import MistralFrontEnd
+from pixtrack.tasks.inference.engines.front_ends import FrontEnd, front_end_for
 from pixtrack.tasks.inference.engines.model_files import check_model_files
 from pixtrack.tasks.inference.engines.vllm_setup import (
     CPU_DEFAULTS,
@@ -45,7 +45,7 @@ class VllmEngine:
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
         self._llm: Any = None
-        self._front_end: MistralFrontEnd | None = None
+        self._front_end: FrontEnd | None = None
         self._has_workers = True
         self._client_errors: tuple[type[Exception], ...] = (ValueError,)
         self._dead_error: type[Exception] = RuntimeError
@@ -86,7 +86,7 @@ class VllmEngine:
         self._llm = AsyncLLM.from_vllm_config(config, disable_log_stats=True)
         # The engine core wrote what it found into the front end's copy of the configuration.
         cache, model = config.cache_config, config.model_config
-        self._front_end = MistralFrontEnd.of(self._llm.renderer, model.dtype)
+        self._front_end, images = front_end_for(self.spec.format, self._llm.renderer, model.dtype)
         finished = time.monotonic()
         return Capabilities(
             token_prompts=True,
@@ -101,7 +101,7 @@ class VllmEngine:
                 "dtype": str(model.dtype).removeprefix("torch."),
                 "block_size": cache.block_size,
                 "encoder_cache_tokens": encoder_cache_tokens,
-                "images": "resized ahead" if self._front_end else "resized by vLLM",
+                "images": images,
                 "arguments": {key: value for key, value in arguments.items() if key != "model"},
                 "import_seconds": round(imported - started, 2),
                 "config_seconds": round(configured - imported, 2),
@@ -176,8 +176,15 @@ class VllmEngine:
         return rendered
 
     def prepare_image(self, image: Any) -> Any:
-        """The prepared pixels for a Mistral-format model; else the image, for vLLM's processor."""
-        return image if self._front_end is None else self._front_end.prepare(image)
+        """What the front end makes of it; without one the image itself, for vLLM's processor."""
+        if self._front_end is None:
+            return image
+        try:
+            return self._front_end.prepare(image)
+        except self._client_errors as error:
+            # vLLM's own words only name the call; what the processor said is their cause.
+            reason = _one_line(error.__cause__ or error)
+            raise RequestRefused(f"the model's processor refuses the image: {reason}") from error
 
     async def reset_caches(self) -> None:
         """Empties the caches of images and prompts, for measurements; nothing may be in flight."""
@@ -239,5 +246,5 @@ def _sampling(sampling: Sampling) -> Any:
     )
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

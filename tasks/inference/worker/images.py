@@ -26,9 +26,8 @@ def working_bytes(
 ) -> int:
     """The most memory in bytes that reading these images takes, one after the other.
 
-    Args:
-        images: the images
-        target: returns the size that an image is resized to; None: it is kept unchanged
+    `target` tells the size that an image is resized to ahead of the engine; where it does not, the
+    image counts with its own size.
     """
     kept = [_kept_bytes(image, target) for image in images]
     read = [image.width * image.height * (RGB_BYTES + WORKING_BYTES) for image in images]
@@ -38,10 +37,8 @@ def working_bytes(
 def _kept_bytes(
     image: ImageRef, target: Callable[[int, int], tuple[int, int] | None] | None
 ) -> int:
-    size = target(image.width, image.height) if target else None
-    if size is None:
-        return image.width * image.height * RGB_BYTES
-    return size[0] * size[1] * WORKING_BYTES
+    width, height = (target and target(image.width, image.height)) or (image.width, image.height)
+    return width * height * WORKING_BYTES
 
 
 def read_images(images: Sequence[ImageRef], prepare: Prepare | None) -> tuple[list[Any], float]:

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from pixtrack.tasks.inference.engines.base import EnginePrompt, RequestRefused
-from pixtrack.tasks.inference.engines.mistral_front_end import MistralFrontEnd
+from pixtrack.tasks.inference.engines.front_ends import FrontEnd, front_end_for
 from pixtrack.tasks.inference.engines.vllm import _prompt
 from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.inference.prompts.hf import HfPrompts
@@ -68,8 +68,8 @@ def main(models: list[str]) -> None:
         renderer = renderer_from_config(config)
         made = MistralPrompts if kind == "mistral" else HfPrompts
         builder = made(Path(folder), max_images=MOST_IMAGES)
-        front_end = MistralFrontEnd.of(renderer, config.model_config.dtype)
-        cases = report[Path(folder).name] = {"front_end": front_end is not None}
+        front_end, told = front_end_for(kind, renderer, config.model_config.dtype)
+        cases = report[Path(folder).name] = {"front_end": told}
         asked: list[tuple[Size, Talk]] = [(size, talk) for size in SIZES for talk in TALKS]
         asked += [(size, talk) for size in INTERLEAVED_SIZES for talk in INTERLEAVED]
         for number, (size, talk) in enumerate(asked):
@@ -93,7 +93,7 @@ def noise(size: Size) -> tuple[list[Image.Image], list[str]]:
 def compare(
     renderer: Any,
     builder: MistralPrompts | HfPrompts,
-    front_end: MistralFrontEnd | None,
+    front_end: FrontEnd | None,
     size: Size,
     system: str,
     layout: Layout,

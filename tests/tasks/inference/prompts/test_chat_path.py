@@ -11,6 +11,8 @@ from tests.tasks.inference.prompts.chat_path import INTERLEAVED, INTERLEAVED_SIZ
 CASES = len(SIZES) * len(TALKS) + len(INTERLEAVED_SIZES) * len(INTERLEAVED)
 HF_KINDS = ("hf_pixtral", "pixtral_w4a16", "qwen2_5_vl", "llava_onevision")
 
+READY_AHEAD = "made ready ahead"
+
 pytestmark = pytest.mark.engine
 
 
@@ -29,16 +31,16 @@ def differing(cases: dict[str, Any]) -> dict[str, Any]:
 
 def test_mistral_prompts_and_pixels_are_those_of_the_chat_path(reports: Any) -> None:
     cases = dict(reports["mistral"])
-    assert cases.pop("front_end"), "vLLM's own processor disagrees: images go the slow way"
+    assert cases.pop("front_end") == READY_AHEAD
     assert len(cases) == CASES
     assert differing(cases) == {}
 
 
-def test_hf_prompts_are_those_of_the_chat_path(reports: Any) -> None:
+def test_hf_prompts_and_pixels_are_those_of_the_chat_path(reports: Any) -> None:
     models = {kind: dict(cases) for kind, cases in reports.items() if kind != "mistral"}
     assert set(models) == set(HF_KINDS)
     for cases in models.values():
-        assert cases.pop("front_end") is False
+        assert cases.pop("front_end") == READY_AHEAD
         assert len(cases) == CASES
     assert {name: differing(cases) for name, cases in models.items()} == {
         name: {} for name in models

@@ -406,7 +406,7 @@ def test_pages_ahead_are_worked_on_one_at_a_time(tmp_path: Path) -> None:
     pages = images(tmp_path, 10, size=(100, 200))
     one = 100 * 200
     assert working_bytes(pages[:1]) == one * 15
-    assert working_bytes(pages) == 10 * one * 3 + one * 12
+    assert working_bytes(pages) == 10 * one * 12 + one * 3
     resized = working_bytes(pages, lambda width, height: (width // 2, height // 2))
     assert resized == 10 * one // 4 * 12 + one * 12
     assert working_bytes([]) == 0

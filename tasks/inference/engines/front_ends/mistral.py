@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pixtrack.tasks.inference.engines.base import EnginePrompt, ImageNotCached
+from pixtrack.tasks.inference.engines.base import EnginePrompt
+from pixtrack.tasks.inference.engines.front_ends.base import (
+    Disagrees,
+    drop_from_cache,
+    through_cache,
+)
 
 REUSED_BYTES = 1 << 26
 """Largest buffer that a worker thread reuses: allocating fresh memory costs more than a copy."""
@@ -28,10 +33,7 @@ class ReadyImage:
 
 
 class MistralFrontEnd:
-    """Makes engine inputs for one AsyncLLM.
-
-    `prepare` may run in any thread, `engine_input` only in the engine's event loop.
-    """
+    """The front end for Pixtral in Mistral format."""
 
     def __init__(self, renderer: Any, dtype: Any) -> None:
         import cv2
@@ -51,30 +53,15 @@ class MistralFrontEnd:
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
 
-    @classmethod
-    def of(cls, renderer: Any, dtype: Any) -> MistralFrontEnd | None:
-        """The front end, if it makes exactly what this vLLM's processor makes of a trial image.
-
-        None for models that are not Pixtral in Mistral format, for a vLLM with unknown internals,
-        and where the processor cache is off.
-        """
-        try:
-            made = cls(renderer, dtype)
-            agrees = made.agrees()
-        except (ImportError, AttributeError, TypeError, KeyError, AssertionError):
-            return None
-        return made if agrees else None
-
-    def agrees(self) -> bool:
-        """Whether pixels and placeholders of a trial image equal those of vLLM's own processor."""
+    def prove(self) -> None:
+        """Compares a trial image's pixels and placeholder with those of vLLM's own processor."""
         import numpy as np
         import torch
         from PIL import Image
 
-        if type(self._processor).__name__ != "PixtralMultiModalProcessor":
-            return False
-        if self._renderer.mm_processor_cache is None:
-            return False
+        name = type(self._processor).__name__
+        if name != "PixtralMultiModalProcessor":
+            raise Disagrees(f"the model's processor is {name}, not Pixtral's")
         size = (self._config.max_image_size + 37, self._config.image_patch_size * 3 + 5)
         noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
         image = Image.fromarray(noise)
@@ -91,7 +78,7 @@ class MistralFrontEnd:
         placeholder = self._placeholder(1, tuple(ids))
         (expected,) = theirs["mm_placeholders"]["image"]
         (item,) = theirs["mm_kwargs"]["image"]
-        return bool(
+        same = (
             item is not None
             and set(ours) == set(item)
             and all(torch.equal(ours[key].data, item[key].data) for key in item)
@@ -99,6 +86,8 @@ class MistralFrontEnd:
             and torch.equal(placeholder.is_embed, expected.is_embed)
             and theirs["prompt_token_ids"] == [1, *ids]
         )
+        if not same:
+            raise Disagrees("a trial image's pixels or places differ from vLLM's own")
 
     def prepare(self, image: Any) -> ReadyImage:
         """Resizes and normalises an RGB image as the model needs it."""
@@ -125,45 +114,23 @@ class MistralFrontEnd:
         return ReadyImage(items["image"][0])
 
     def engine_input(self, prompt: EnginePrompt) -> Any:
-        """The engine input of a prompt, as vLLM itself would render it.
-
-        Call it in the event loop, and send the input before the next one is made: vLLM's two
-        caches, here and in the engine core, must see the images in the same order. Raises
-        ImageNotCached for an image that is left out and that the engine core no longer has.
-        """
+        """See `FrontEnd.engine_input`."""
         from vllm.multimodal.inputs import MultiModalKwargsItems
 
         assert prompt.token_ids is not None
-        cache = self._renderer.mm_processor_cache
-        missing = [
-            uuid
-            for image, uuid in zip(prompt.images, prompt.image_uuids, strict=True)
-            if image is None and not cache.is_cached_item(uuid)
-        ]
-        if missing:
-            raise ImageNotCached(f"images {', '.join(missing)} are no longer cached")
-        items = []
-        for image, uuid in zip(prompt.images, prompt.image_uuids, strict=True):
-            # The second of the pair is for prompts that vLLM renders itself.
-            sent: Any = None if image is None else (image.item, [])
-            items.append(cache.get_and_update_item(sent, uuid)[0])
-        getattr(cache, "release_sender_touches", lambda: None)()
+        sent = [None if image is None else (image.item, None) for image in prompt.images]
+        cached = through_cache(self._renderer.mm_processor_cache, prompt, sent)
         return {
             "type": "multimodal",
             "prompt_token_ids": list(prompt.token_ids),
-            "mm_kwargs": MultiModalKwargsItems({"image": items}),
+            "mm_kwargs": MultiModalKwargsItems({"image": [item for item, _ in cached]}),
             "mm_hashes": {"image": list(prompt.image_uuids)},
             "mm_placeholders": {"image": self._placeholders(prompt.token_ids)},
         }
 
     def forget(self, prompt: EnginePrompt) -> None:
-        """After a prompt that failed: records that the engine core did not get its images."""
-        cache = self._renderer.mm_processor_cache
-        for image, uuid in zip(prompt.images, prompt.image_uuids, strict=True):
-            if image is not None and hasattr(cache, "invalidate"):
-                cache.invalidate(uuid)
-            elif image is not None:
-                cache._cache.pop(uuid, None)
+        """See `FrontEnd.forget`."""
+        drop_from_cache(self._renderer.mm_processor_cache, prompt)
 
     def _placeholders(self, ids: tuple[int, ...]) -> list[Any]:
         found: list[Any] = []
