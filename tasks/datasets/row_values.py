@@ -5,7 +5,9 @@ options.
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
+import json
 import math
 import re
 import tokenize
@@ -20,7 +22,7 @@ from pixtrack.tasks.datasets.formats.base import encodes, letter, options_of
 from pixtrack.tasks.datasets.readers import FileRow
 from pixtrack.tasks.datasets.turns import read_turns
 from pixtrack.tasks.datasets.understanding import TURNS, Understood
-from pixtrack.tasks.literals import LONGEST, read_list
+from pixtrack.tasks.literals import LONGEST, read_literal
 
 _LETTERED = re.compile(r"\s*\(?([A-Z])[.):]\s+(.*)", re.DOTALL)
 
@@ -149,19 +151,13 @@ def _without_letters(options: list[str]) -> list[str]:
 
 def _golds(ours: OurRow, understood: Understood) -> None:
     """Puts the golds into `ours`, from whatever the record has them in; [] without any."""
-    value = found = ours.values.get("answers")
+    found = ours.values.get("answers")
     several_turns = isinstance(ours.values["question"], list)
-    if isinstance(value, Mapping):
-        held = next((value[key] for key in ("text", "answer", "value") if key in value), found)
-        if held is found:
-            keys = ", ".join(value) or "nothing"
-            raise BadField(f"the gold is an object with {keys}: no text in it")
-        value = held
-    if isinstance(value, str) and value.startswith("["):
-        items = _items(value)
-        if items is not None:
-            understood.notes["golds given as the text of a list, read as the list"] += 1
-            value = items
+    value = _held(_written_out(found, understood))
+    if isinstance(value, list):
+        value = [gold if _is_vqas(gold) else _held(gold) for gold in value]
+        if any(isinstance(gold, str) and _items(gold) is not None for gold in value):
+            understood.notes["with a gold that is the text of a list, scored as that text"] += 1
     if value in (None, "", []):
         understood.notes["without a gold: asked, and not scored"] += 1
         ours.values["answers"] = []
@@ -178,6 +174,38 @@ def _golds(ours: OurRow, understood: Understood) -> None:
     ours.unchanged = ours.unchanged and value == found and type(value) is type(found)
     if "options" in ours.values and not several_turns:
         _compare_with_options(ours, understood)
+
+
+def _written_out(value: Any, understood: Understood) -> Any:
+    """The list or object that a text is the text of; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    items = _items(value)
+    if items is not None:
+        understood.notes["golds given as the text of a list, read as the list"] += 1
+        return items
+    if value.lstrip().startswith("{"):
+        written = _literal(value)
+        if isinstance(written, dict):
+            understood.notes["golds given as the text of an object, read as the object"] += 1
+            return written
+    return value
+
+
+def _held(value: Any) -> Any:
+    """What an object holds as its text; anything else as it is. Raises BadField where it has none."""
+    if not isinstance(value, Mapping):
+        return value
+    for key in ("text", "answer", "value"):
+        if key in value:
+            return value[key]
+    keys = ", ".join(map(str, value)) or "nothing"
+    raise BadField(f"the gold is an object with {keys}: no text in it")
+
+
+def _is_vqas(gold: Any) -> bool:
+    """Whether the gold is one annotator's of several, as VQA has them: our own layout knows these."""
+    return isinstance(gold, Mapping) and "answer" in gold
 
 
 def _check_gold(gold: Any) -> None:
@@ -214,14 +242,32 @@ def position_of(ours: OurRow) -> int | None:
 
 
 def _items(text: str) -> list[Any] | None:
-    """The items of the text of a list as Python writes it, or NumPy ("['a' 'b']"); None for
-    others.
-    """
+    """The items of a list's text: JSON's, Python's (a tuple of texts too), or NumPy's ("['a' 'b']")."""
+    text = text.strip()
+    if not text.startswith(("[", "(")):
+        return None
     strings = _side_by_side(text)
     if strings is not None:
         return strings
-    items = read_list(text)
-    return None if items is None else list(items)
+    written = _literal(text)
+    if isinstance(written, list):
+        return [item if item is None or _is_a_list(item) else str(item) for item in written]
+    of_texts = isinstance(written, tuple) and all(isinstance(item, str) for item in written)
+    return list(written) if of_texts else None  # (1, 2) is a point
+
+
+def _is_a_list(item: Any) -> bool:
+    return isinstance(item, list | tuple | dict)
+
+
+def _literal(text: str) -> Any:
+    """What the text is a literal of, in JSON or in Python; None where it is none."""
+    if len(text) > LONGEST:
+        return None
+    for read in (json.loads, read_literal):
+        with contextlib.suppress(ValueError, RecursionError):
+            return read(text)
+    return None
 
 
 def _side_by_side(text: str) -> list[Any] | None:

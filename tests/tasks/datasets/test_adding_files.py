@@ -145,6 +145,56 @@ def test_golds_of_other_shapes_are_read_as_what_they_are(
     assert "the text of a list" in said
 
 
+@pytest.mark.parametrize(
+    ("answer", "golds", "said_of_it"),
+    [
+        ('["42", "forty-two"]', ("42", "forty-two"), "the text of a list, read as the list"),
+        (" ['42', 'forty-two'] ", ("42", "forty-two"), "the text of a list, read as the list"),
+        ("['42' 'forty-two']", ("42", "forty-two"), "the text of a list, read as the list"),
+        ("('42', 'forty-two')", ("42", "forty-two"), "the text of a list, read as the list"),
+        ("[42, 43]", ("42", "43"), "the text of a list, read as the list"),
+        ('["caf\\u00e9"]', ("café",), "the text of a list, read as the list"),
+        ("{'text': ['x'], 'answer_start': [0]}", ("x",), "the text of an object"),
+        ('{"answer": "x"}', ("x",), "the text of an object"),
+        ([{"text": "x"}, {"text": "y"}], ("x", "y"), ""),
+        ([{"answer": "x"}, {"answer": "y"}], ("x", "y"), ""),
+        (["['42', 'forty-two']"], ("['42', 'forty-two']",), "scored as that text"),
+        ("(1, 2)", ("(1, 2)",), ""),  # a point
+        ("{1, 2}", ("{1, 2}",), ""),
+        ("[sic] 7", ("[sic] 7",), ""),
+        ("(a) red", ("(a) red",), ""),
+        ("[" * 6000, ("[" * 6000,), ""),
+    ],
+)
+def test_golds_that_are_written_out_are_never_scored_as_text_without_a_word(
+    folder: Folder, home: Home, tmp_path: Path, answer: Any, golds: tuple[str, ...], said_of_it: str
+) -> None:
+    row = {"question": "a?", "image": "0.png", "answer": answer}
+    ((sample,), said) = added(folder, _lines(tmp_path / "q.jsonl", [row]), home)
+    assert sample.answers == golds
+    assert said_of_it in said if said_of_it else "the text of" not in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ([{"txt": "x"}], "an object with txt"),
+        ({"start": 0}, "an object with start"),
+        ("{'start': 0}", "an object with start"),
+        ('["42", null]', "a gold answer is empty"),
+        ("['', '42']", "a gold answer is empty"),
+        ("[['42'], ['43']]", "expected text or a number"),
+        ([["42"]], "expected text or a number"),
+    ],
+)
+def test_golds_without_a_text_are_named(
+    folder: Folder, home: Home, tmp_path: Path, answer: Any, problem: str
+) -> None:
+    rows = [{"question": "a?", "image": "0.png", "answer": answer}]
+    with pytest.raises(UserError, match=f"line 1: .*{problem}"):
+        added(folder, _lines(tmp_path / "q.jsonl", rows), home)
+
+
 def test_llavas_conversations_are_asked_to_their_last_question(
     folder: Folder, home: Home, tmp_path: Path
 ) -> None:
