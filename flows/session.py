@@ -14,6 +14,7 @@ from rich.logging import RichHandler
 
 from pixtrack.flows.bars import console
 from pixtrack.flows.plain_text import VisibleFormatter, say
+from pixtrack.tasks.servers.deadline import something_still_waits
 
 
 def quiet_terminal() -> None:
@@ -61,13 +62,13 @@ def told_when_cancelled() -> Iterator[None]:
 
 
 def leave_at_once(code: str | int | None) -> None:
-    """Ends the process with that exit code, if Prefect's server is away; returns otherwise.
+    """Ends the process with that exit code, if a server is away; returns otherwise.
 
-    Prefect's threads would go on trying to reach it, and Python waits for them. Everything of ours
-    is closed and printed by then.
+    Prefect's and MLflow's threads would go on trying to reach it, and Python waits for them.
+    Everything of ours is closed and printed by then.
     """
     module = sys.modules.get("pixtrack.tasks.prefecting.reports")
-    if module is None or not module.server_is_away():
+    if not something_still_waits() and (module is None or not module.server_is_away()):
         return
     if isinstance(code, str):
         say(code, err=True)

@@ -11,54 +11,68 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench.chaos.faults import FAULTS
-from bench.chaos.scene import QUESTIONS, Scene
+from bench.chaos.faults import FAULTS, OTHER_SECONDS
+from bench.chaos.scene import ANSWER, QUESTIONS, Scene
 
 LATEST_SECONDS = 14.0
 """Faults come at a random moment up to so long after the command's start."""
 TRACEBACK = "Traceback (most recent call last)"
-COUNTED = ("injected", "missed", "lost", "doubled", "left over", "hung", "unfinished")
+BAD = ("lost", "doubled", "wrong", "left over", "hung", "unfinished")
+COUNTED = ("injected", "missed", *BAD)
 
 
 def campaign(scene: Scene, faults: int, seed: int, only: str | None = None) -> Counter[str]:
-    """That many faults, each kind in turn; what they came to."""
+    """That many faults, each kind in turn; what they came to.
+
+    A fault that finds nothing to hit at its moment is missed, and another one takes its place.
+    """
     rng = random.Random(seed)
     counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
     kinds: list[str] = []
-    while counts["injected"] + counts["missed"] < faults:
+    while counts["injected"] < faults and counts["missed"] < 2 * faults:
         kinds = kinds or ([only] if only else rng.sample(sorted(FAULTS), len(FAULTS)))
         kind, delay = kinds.pop(), rng.uniform(0.3, LATEST_SECONDS)
+        fault = FAULTS[kind]
         before = scene.answers()
         started = time.monotonic()
-        process = scene.start()
+        process = scene.start(fault.at_mlflow_server)
         wanted = rng.random() < 0.5  # half of the faults wait until questions are asked
         while process.poll() is None and (
             time.monotonic() - started < delay or (wanted and len(scene.answers()) <= len(before))
         ):
             time.sleep(0.05)
-        hit = FAULTS[kind](scene, rng) if process.poll() is None else ""
+        hit = fault.inject(scene, rng) if process.poll() is None else ""
         counts["injected" if hit else "missed"] += 1
-        hung = not scene.ends(process)
+        injected = time.monotonic()
+        hung = not scene.ends(process, fault.ends_within_seconds if hit else OTHER_SECONDS)
+        took = time.monotonic() - injected
         left = scene.left_over()
         after = scene.answers()
         lost = sum(1 for answer in before if answer not in after)
         per_index = Counter(index for index, _ in after.elements())
         doubled = sum(count - 1 for count in per_index.values())
-        counts.update({"lost": lost, "doubled": doubled, "left over": len(left), "hung": int(hung)})
+        wrong = sum(1 for _, text in after if text != ANSWER)
+        counts.update(
+            {"lost": lost, "doubled": doubled, "wrong": wrong, "left over": len(left), "hung": hung}
+        )
         print(
             f"{counts['injected'] + counts['missed']:4d}  {hit or f'(missed) {kind}':40s} "
-            f"after {delay:4.1f} s  rc {process.returncode}  {len(per_index):4d} answered"
+            f"after {injected - started:4.1f} s, "
+            f"ended {took:4.1f} s later, rc {process.returncode:3d}, {len(per_index):3d} answered"
             + "".join(f"  LEFT OVER {name}" for name in left)
             + ("  HUNG" if hung else "")
             + (f"  LOST {lost}" if lost else "")
-            + (f"  DOUBLED {doubled}" if doubled else ""),
+            + (f"  DOUBLED {doubled}" if doubled else "")
+            + (f"  WRONG {wrong}" if wrong else ""),
             flush=True,
         )
         if len(per_index) >= QUESTIONS:
             shutil.rmtree(scene.home / "runs", ignore_errors=True)  # the next run begins anew
-    last = scene.start()
-    finished = scene.ends(last) and last.returncode == 0
-    counts["unfinished"] += not (finished and len(scene.answers()) == QUESTIONS)
+    for at_mlflow_server in (False, True):
+        last = scene.start(at_mlflow_server)
+        finished = scene.ends(last, OTHER_SECONDS) and last.returncode == 0
+        counts["unfinished"] += not (finished and len(scene.answers()) == QUESTIONS)
+    counts["left over"] += scene.still_running()
     return counts
 
 
@@ -81,8 +95,7 @@ def main() -> int:
     if tracebacks:
         print(log[log.index(TRACEBACK) :][:4000])
     print(", ".join(f"{name} {counts[name]}" for name in COUNTED) + f", tracebacks {tracebacks}")
-    bad = [name for name in ("lost", "doubled", "left over", "hung", "unfinished") if counts[name]]
-    return 1 if bad or tracebacks else 0
+    return 1 if tracebacks or any(counts[name] for name in BAD) else 0
 
 
 if __name__ == "__main__":

@@ -8,16 +8,35 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from bench.chaos.scene import Scene
+from tests.doubles.door import Mode
 
 HOSTILE_SECONDS = 3.0
 
-Fault = Callable[[Scene, random.Random], str]
-"""Injects itself; returns what it hit, "" where there was nothing to hit at that moment."""
+SIGNAL_SECONDS = 10.0
+"""A command that is asked to end ends within this time, whatever state it is in."""
+
+OTHER_SECONDS = 90.0
+"""A command that a fault has hit goes on to its end; one that has not by then hangs."""
+
+Inject = Callable[[Scene, random.Random], str]
+"""Injects a fault; returns what it hit, "" where there was nothing to hit at that moment."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault."""
+
+    inject: Inject
+    ends_within_seconds: float = OTHER_SECONDS
+    """A command that has not ended so long afterwards hangs."""
+    at_mlflow_server: bool = False
+    """Whether the command logs to the scene's MLflow server, instead of its data home."""
 
 
 def _named(scene: Scene, mark: str) -> list[psutil.Process]:
@@ -30,7 +49,7 @@ def _named(scene: Scene, mark: str) -> list[psutil.Process]:
     return found
 
 
-def _signal(mark: str, sign: signal.Signals) -> Fault:
+def _signal(mark: str, sign: signal.Signals) -> Inject:
     def inject(scene: Scene, rng: random.Random) -> str:
         hit = _named(scene, mark)
         if not hit:
@@ -43,7 +62,7 @@ def _signal(mark: str, sign: signal.Signals) -> Fault:
     return inject
 
 
-def _command(sign: signal.Signals) -> Fault:
+def _command(sign: signal.Signals) -> Inject:
     def inject(scene: Scene, _rng: random.Random) -> str:
         with contextlib.suppress(ProcessLookupError):
             os.kill(scene.command_pid, sign)
@@ -72,25 +91,35 @@ def _full_disk(scene: Scene, _rng: random.Random) -> str:
     return "full disk"
 
 
-def _hostile(scene: Scene, rng: random.Random) -> str:
-    """The endpoint answers with something that is no answer, for a while."""
-    name = rng.choice(sorted(scene.endpoint_modes))
-    scene.endpoint_mode = name
+def _hostile(scene: Scene, _rng: random.Random) -> str:
+    """The endpoint answers with what is no answer, each reply of another kind, for a while."""
     scene.hostile_until = time.monotonic() + HOSTILE_SECONDS
-    return f"endpoint: {name}"
+    return "hostile endpoint"
+
+
+def _mlflow(mode: Mode) -> Inject:
+    def inject(scene: Scene, _rng: random.Random) -> str:
+        scene.mlflow.shut(mode)
+        scene.afterwards(scene.open_mlflow)
+        return f"MLflow's server: {mode}"
+
+    return inject
 
 
 FAULTS: dict[str, Fault] = {
-    "kill the command": _command(signal.SIGKILL),
-    "terminate the command": _command(signal.SIGTERM),
-    "interrupt the command": _command(signal.SIGINT),
-    "hang up on the command": _command(signal.SIGHUP),
-    "kill the guard": _signal("host/guard.py", signal.SIGKILL),
-    "kill the worker": _signal("inference.worker.main", signal.SIGKILL),
-    "freeze the worker": _signal("inference.worker.main", signal.SIGSTOP),
-    "kill Prefect's server": _signal("prefect_app", signal.SIGKILL),
-    "freeze Prefect's server": _signal("prefect_app", signal.SIGSTOP),
-    "power cut": _everything,
-    "full disk": _full_disk,
-    "hostile endpoint": _hostile,
+    "kill the command": Fault(_command(signal.SIGKILL)),
+    "terminate the command": Fault(_command(signal.SIGTERM), SIGNAL_SECONDS),
+    "interrupt the command": Fault(_command(signal.SIGINT), SIGNAL_SECONDS),
+    "hang up on the command": Fault(_command(signal.SIGHUP), SIGNAL_SECONDS),
+    "kill the guard": Fault(_signal("host/guard.py", signal.SIGKILL)),
+    "kill the worker": Fault(_signal("inference.worker.main", signal.SIGKILL)),
+    "freeze the worker": Fault(_signal("inference.worker.main", signal.SIGSTOP)),
+    "kill Prefect's server": Fault(_signal("prefect_app", signal.SIGKILL)),
+    "freeze Prefect's server": Fault(_signal("prefect_app", signal.SIGSTOP)),
+    "MLflow's server dies": Fault(_mlflow("closed"), at_mlflow_server=True),
+    "MLflow's server freezes": Fault(_mlflow("frozen"), at_mlflow_server=True),
+    "MLflow's server fails": Fault(_mlflow("errors"), at_mlflow_server=True),
+    "power cut": Fault(_everything),
+    "full disk": Fault(_full_disk),
+    "hostile endpoint": Fault(_hostile),
 }

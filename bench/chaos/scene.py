@@ -1,32 +1,45 @@
-"""A data home, an endpoint that may turn hostile, and the command that works on both."""
+"""A data home, an endpoint that may turn hostile, an MLflow server, and the command that uses them."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from pixtrack.configs.paths import SHIPPED_CONFIGS
+from pixtrack.tasks.servers.launcher import free_port
+from pixtrack.tasks.tracking.server import serve
+from tests.doubles.door import Door
 from tests.doubles.endpoint import Endpoint, Reply, completion
-from tests.doubles.hostile_replies import WHOLE, Hostile
+from tests.doubles.hostile_replies import WHOLE
 
 QUESTIONS = 200
+ANSWER = "42"
 ANSWER_SECONDS = 0.15
-HANG_SECONDS = 90.0
-"""A command that has not ended so long after its fault hangs."""
 GONE_SECONDS = 15.0
 """Processes that are still there so long after their command are left over."""
 DISK_MIB = 96
+
+NO_ANSWERS = [
+    *(case.reply for case in WHOLE.values() if case.outcome == "again"),
+    *(Reply({"error": "overloaded"}, status) for status in (429, 500, 502, 503, 529)),
+    Reply({"error": "slow down"}, 429, {"retry-after": "Wed, 01 Jan 2020 00:00:00"}),
+    Reply(completion("cut off"), cut=True),
+    Reply(completion("too late"), delay_seconds=6),
+]
+"""What a hostile endpoint answers; a question is asked again for each of them."""
 
 
 class Scene:
@@ -36,12 +49,10 @@ class Scene:
         self.folder = folder
         self.home = folder / "home"
         self.own_disk = False
-        self.endpoint_mode = ""
         self.hostile_until = 0.0
-        self.endpoint_modes: dict[str, Hostile] = {
-            name: case for name, case in WHOLE.items() if case.outcome == "again"
-        }
         self.command_pid = 0
+        self._no_answers = itertools.cycle(NO_ANSWERS)
+        self._held = contextlib.ExitStack()
         self._after: list[Callable[[], None]] = []
         self._endpoint = Endpoint(answer=self._answer)
 
@@ -56,7 +67,9 @@ class Scene:
         for kind in ("datasets", "prompts"):
             shutil.copytree(SHIPPED_CONFIGS / kind, configs / kind)
         (configs / "models").mkdir()
-        self._endpoint.__enter__()
+        self._held.enter_context(self._endpoint)
+        self._held.enter_context(self._mlflow_server())
+        self.open_mlflow()
         (configs / "models" / "chaos.yaml").write_text(
             f"title: chaos\nsource:\n  kind: endpoint\n  base_url: {self._endpoint.url}\n"
             "  served_model: tiny\n  max_concurrency: 8\n  request_timeout_seconds: 5\n"
@@ -68,11 +81,25 @@ class Scene:
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._endpoint.__exit__(None, None, None)
+        self._held.close()
         if self.own_disk:
             subprocess.run(["umount", "-l", str(self.home)], capture_output=True)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    @contextlib.contextmanager
+    def _mlflow_server(self) -> Iterator[None]:
+        """A real MLflow server with a folder of its own, behind a door that faults shut."""
+        folder, port = self.folder / "mlflow", free_port()
+        folder.mkdir()
+        os.environ["PIXTRACK_HOME"] = str(folder)  # where it keeps artifacts; not the commands'
+        with serve(f"sqlite:///{folder}/mlflow.db", port, folder / "log"):
+            self._mlflow_port = port
+            yield
+
+    def open_mlflow(self) -> None:
+        """A new door to the MLflow server."""
+        self.mlflow = self._held.enter_context(Door(self._mlflow_port))
+
+    def start(self, at_mlflow_server: bool = False) -> subprocess.Popen[bytes]:
         """The command, begun; its output goes to a file."""
         environment = {
             **os.environ,
@@ -81,6 +108,8 @@ class Scene:
         }
         for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
             environment.pop(name, None)
+        if at_mlflow_server:
+            environment["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{self.mlflow.port}"
         command = [
             *(sys.executable, "-m", "pixtrack", "eval", "--dataset", "sample", "--model", "chaos"),
             *("--limit", str(QUESTIONS), "--json"),
@@ -92,10 +121,10 @@ class Scene:
         self.command_pid = process.pid
         return process
 
-    def ends(self, process: subprocess.Popen[bytes]) -> bool:
+    def ends(self, process: subprocess.Popen[bytes], within_seconds: float) -> bool:
         """Whether the command ends in time; one that hangs is killed."""
         try:
-            process.wait(HANG_SECONDS)
+            process.wait(within_seconds)
             return True
         except subprocess.TimeoutExpired:
             process.kill()
@@ -104,7 +133,6 @@ class Scene:
         finally:
             while self._after:
                 self._after.pop()()
-            self.endpoint_mode = ""
 
     def afterwards(self, what: Callable[[], None]) -> None:
         """Does that once the command has ended."""
@@ -144,8 +172,22 @@ class Scene:
                         found[told["index"], told["text"]] += 1
         return found
 
-    def _answer(self, body: dict[str, Any]) -> Reply:
-        if self.endpoint_mode and time.monotonic() < self.hostile_until:
-            return self.endpoint_modes[self.endpoint_mode].reply
-        del body
-        return Reply(completion("42"), delay_seconds=ANSWER_SECONDS)
+    def still_running(self) -> int:
+        """Flow runs and MLflow runs that are shown as running: for ever, where no command runs."""
+        tables = {
+            self.home / "prefect" / "prefect.db": "flow_run where state_type = 'RUNNING'",
+            self.home / "mlflow.db": "runs where status = 'RUNNING'",
+            self.folder / "mlflow" / "mlflow.db": "runs where status = 'RUNNING'",
+        }
+        found = 0
+        for database, condition in tables.items():
+            if not database.exists():
+                continue
+            with contextlib.closing(sqlite3.connect(database)) as opened:
+                found += int(opened.execute(f"select count(*) from {condition}").fetchone()[0])
+        return found
+
+    def _answer(self, _body: dict[str, Any]) -> Reply:
+        if time.monotonic() < self.hostile_until:
+            return next(self._no_answers)
+        return Reply(completion(ANSWER), delay_seconds=ANSWER_SECONDS)

@@ -28,6 +28,9 @@ from pixtrack.tasks.tracking.recorder import TrackingUnavailable
 CONNECT_SECONDS = 3.0
 """How long a tracking server may take to accept a connection before it counts as away."""
 
+ANSWER_SECONDS = 5.0
+"""How long a server may take for its first answer of substance."""
+
 _MLFLOW_ENVIRONMENT = {
     # A server that goes away must not hold a finished run for MLflow's default of many minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -40,8 +43,6 @@ _MLFLOW_ENVIRONMENT = {
     # "View run … at": on standard output, where `--json` promises nothing but JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-
-_IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 _SCHEMES = {"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"}
 
@@ -98,7 +99,7 @@ def _problem(uri: str) -> str:
     if scheme not in _schemes():
         return f"has no scheme that MLflow knows ({', '.join(sorted(_SCHEMES))})"
     if is_server(uri):
-        problem = _server_problem(uri)
+        problem = server_problem(uri)
     elif scheme == "sqlite":
         problem = _sqlite_problem(uri)
     elif scheme in ("", "file"):
@@ -111,7 +112,11 @@ def _problem(uri: str) -> str:
 def _opening_problem(uri: str) -> str:
     """What MLflow, the database's driver or the disk say against it; nothing here is ours."""
     try:
-        client(uri).search_experiments(max_results=1)
+        opened = client(uri)
+        if is_server(uri):
+            within(ANSWER_SECONDS, lambda: opened.search_experiments(max_results=1))
+        else:
+            opened.search_experiments(max_results=1)
     except ModuleNotFoundError as error:
         return f"needs the Python package {error.name!r}, which is not installed here"
     except Exception as error:
@@ -139,7 +144,7 @@ def _folder_problem() -> str:
     return "is a folder, and MLflow keeps runs in a database or a server (sqlite:///PATH/mlflow.db)"
 
 
-def _server_problem(uri: str) -> str:
+def server_problem(uri: str) -> str:
     """Why the server cannot be used, in words that follow its address; "" if it answers."""
     import httpx
 
@@ -157,13 +162,6 @@ def _server_problem(uri: str) -> str:
     if status >= 500:
         return f"answers with an error (HTTP {status})"
     return ""
-
-
-def still_there(uri: str) -> None:
-    """Raises TrackingUnavailable where the store is a server that does not answer any more."""
-    problem = _server_problem(uri) if is_server(uri) else ""
-    if problem:
-        raise TrackingUnavailable(f"MLflow server {shown(uri)} {problem}")
 
 
 def _sqlite_problem(uri: str) -> str:
@@ -244,25 +242,6 @@ def use_for_traces(uri: str) -> None:
 
 
 @contextmanager
-def while_answers_wait(uri: str) -> Iterator[None]:
-    """For requests to the store that a run waits for: looked at first, short waits, no retries.
-
-    Raises TrackingUnavailable, within about 5 s, where the store is a server that is away or hangs.
-    """
-    still_there(uri)
-    chosen = {name: os.environ.get(name) for name in _IMPATIENT}
-    os.environ.update(_IMPATIENT)  # MLflow reads them at every request
-    try:
-        yield
-    finally:
-        for name, value in chosen.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
 def reported(uri: str, what: str) -> Iterator[None]:
     """Turns whatever MLflow raises (its own errors, HTTP, database, disk) into one line.
 
@@ -277,7 +256,7 @@ def reported(uri: str, what: str) -> Iterator[None]:
         if not _is_stores_fault(error):
             raise
         reason = _first_line(error)
-        problem = _server_problem(uri) if is_server(uri) else ""
+        problem = server_problem(uri) if is_server(uri) else ""
         raise TrackingUnavailable(
             f"MLflow store {shown(uri)} {problem or f'{what}: {reason}'}"
         ) from error

@@ -13,6 +13,7 @@ from pixtrack.tasks.tracking.connection import client, experiment_id, reported, 
 from pixtrack.tasks.tracking.content import flatten
 from pixtrack.tasks.tracking.lengths import LONGEST_NAME, short_name, short_text
 from pixtrack.tasks.tracking.links import experiment_link, run_link, ui_address
+from pixtrack.tasks.tracking.waiting import while_it_answers
 
 _BATCH = 900
 COMPARISONS = "comparisons"
@@ -85,10 +86,29 @@ def log_comparison(
         params: what was compared, and how
         metrics: in points; shown with two decimals
         tags: what the run can be found by
+
+    Raises TrackingUnavailable.
     """
+    uri = tracking_uri()
+    return while_it_answers(
+        uri,
+        lambda: _log_comparison(
+            uri, name, directory, note, params or {}, metrics or {}, tags or {}
+        ),
+    )
+
+
+def _log_comparison(
+    uri: str,
+    name: str,
+    directory: Path,
+    note: str,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+) -> str:
     from mlflow.entities import Metric, Param, RunTag
 
-    uri = tracking_uri()
     with reported(uri, "did not take the comparison"):
         mlflow = client(uri)
         experiment_number = experiment_id(COMPARISONS, uri, _EXPERIMENT_TAGS)
@@ -100,16 +120,16 @@ def log_comparison(
             made_by = {key: quoted, "mlflow.source.name": "pixtrack compare"}
             run = mlflow.create_run(experiment_number, run_name=short_name(name), tags=made_by)
         run_id = run.info.run_id
-        all_tags = {**(tags or {}), "mlflow.note.content": note}
+        all_tags = {**tags, "mlflow.note.content": note}
         have = run.data.params
         now = int(time.time() * 1000)
-        flat = flatten(params or {})
+        flat = flatten(params)
         mlflow.log_batch(
             run_id,
             params=[Param(one, value) for one, value in flat.items() if one not in have],
             metrics=[
                 Metric(metric_name(one), round(float(value), 2), now, 0)
-                for one, value in (metrics or {}).items()
+                for one, value in metrics.items()
             ],
             tags=[RunTag(one, short_text(value)) for one, value in all_tags.items() if value],
         )

@@ -14,12 +14,12 @@ from pixtrack.tasks.tracking.connection import (
     experiment_id,
     reported,
     tracking_uri,
-    while_answers_wait,
 )
 from pixtrack.tasks.tracking.content import RUN_TAG, RunContent, params, tags
 from pixtrack.tasks.tracking.lengths import short_name, short_text
 from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, write_tracked
 from pixtrack.tasks.tracking.recorder import TrackingUnavailable
+from pixtrack.tasks.tracking.waiting import while_answers_wait
 
 logger = logging.getLogger(__name__)
 

@@ -22,6 +22,7 @@ from pixtrack.tasks.tracking.content import metrics as content_metrics
 from pixtrack.tasks.tracking.content import tags as tags_of
 from pixtrack.tasks.tracking.lifecycle import end, ensure_run, mlflow_status, new_params, run_tags
 from pixtrack.tasks.tracking.links import TrackedRun, links_of, write_tracked
+from pixtrack.tasks.tracking.waiting import while_it_answers
 
 DIGEST_TAG = "mlflow.pixtrack.content_digest"
 MODEL_TAG = "mlflow.pixtrack.logged_model"
@@ -41,6 +42,10 @@ def log_run(run: RunDirectory, images: Path) -> bool:
     """
     system.stop(run)
     uri = tracking_uri()
+    return while_it_answers(uri, lambda: _log_run(run, images, uri))
+
+
+def _log_run(run: RunDirectory, images: Path, uri: str) -> bool:
     content = RunContent.read(run)
     with reported(uri, "did not take everything"):
         tracked = ensure_run(content, uri)

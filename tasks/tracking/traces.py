@@ -20,7 +20,6 @@ from pixtrack.configs.addresses import shown
 from pixtrack.tasks.scoring.outcomes import outcome_of_row
 from pixtrack.tasks.tracking.connection import (
     client,
-    still_there,
     use_for_traces,
 )
 from pixtrack.tasks.tracking.content import RunContent
@@ -28,6 +27,7 @@ from pixtrack.tasks.tracking.links import TrackedRun
 from pixtrack.tasks.tracking.pages import golds_text, options_text
 from pixtrack.tasks.tracking.recorder import TrackingUnavailable
 from pixtrack.tasks.tracking.settings import TraceSettings, settings
+from pixtrack.tasks.tracking.waiting import still_there
 
 _SLOW_SECONDS = 1.0
 

@@ -15,8 +15,9 @@ import pytest
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks import tracking
+from pixtrack.tasks.servers import deadline
 from pixtrack.tasks.servers.launcher import free_port
-from pixtrack.tasks.tracking import TrackingUnavailable, traces
+from pixtrack.tasks.tracking import TrackingUnavailable, traces, waiting
 from pixtrack.tasks.tracking.connection import client
 from pixtrack.tasks.tracking.server import serve
 from tests.doubles.door import Door, Mode
@@ -163,7 +164,21 @@ def test_a_server_that_hangs_holds_up_neither_the_beginning_nor_the_end(
             step()
             assert time.monotonic() - started < 7
         tracking.system.stop(late)
+        with pytest.raises(TrackingUnavailable, match="did not answer"):
+            tracking.log_run(run, home.images)
     assert os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") != "5"
+
+    # It hangs in the middle of the logging, which alone would wait for minutes, or for ever.
+    monkeypatch.setattr(waiting, "LOOK_EVERY_SECONDS", 0.5)
+    with Door(PORT) as door:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{door.port}")
+        monkeypatch.setattr(traces, "log_traces", lambda *_: door.shut(mode))
+        started = time.monotonic()
+        with pytest.raises(TrackingUnavailable, match="did not answer"):
+            tracking.log_run(run, home.images)
+        assert door.mode == mode
+        assert time.monotonic() - started < 25
+        assert deadline.something_still_waits()  # so that the command does not wait as it ends
 
 
 def test_a_store_that_goes_away_before_the_run_begins_does_not_stop_it(
