@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,10 +44,14 @@ def read_yaml(path: Path, model: type[M], **defaults: Any) -> M:
 
     Raises UserError with file, line and key for unreadable files, bad YAML and bad values.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise UserError(f"{path}: not a file")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        link = path.is_symlink()
+        problem = f"a link to {path.readlink()}, which is not there" if link else "no such file"
+        raise UserError(f"{path}: {problem}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
@@ -77,8 +82,8 @@ def path_of(model: type[BaseModel], name: str) -> Path | None:
     if "/" in name:
         return None
     places = [folder / _KINDS[model] / f"{name}.yaml" for folder in config_folders()]
-    found = [place for place in places if place.is_file()]
-    if len(found) > 1:
+    found = [place for place in places if os.path.lexists(place)]
+    if len(found) > 1 and all(place.is_file() for place in found):
         _say_which(*found)
     return found[0] if found else None
 

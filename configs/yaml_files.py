@@ -34,7 +34,9 @@ def parse_yaml(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
         raise UserError(f"{path}: nested too deeply for a configuration") from None
     except (ValueError, OverflowError, TypeError) as error:
         # A date that does not exist, a number of thousands of digits, a list as a key.
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+        long_number = "set_int_max_str" in str(error)
+        problem = "a number of thousands of digits" if long_number else str(error)
+        raise UserError(f"{path}: not valid YAML: {problem}") from None
 
 
 class _Bounds:

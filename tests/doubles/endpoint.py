@@ -128,7 +128,11 @@ class Endpoint:
                 self.send(endpoint.models if known else Reply({"detail": "Not Found"}, 404))
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                size = int(self.headers["content-length"])
+                sent = self.rfile.read(size)
+                if len(sent) < size:
+                    return  # the client was killed
+                body = json.loads(sent)
                 endpoint.headers.append(dict(self.headers))
                 endpoint.targets.append(self.path)
                 reply = endpoint._next(body)
