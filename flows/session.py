@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -15,6 +16,8 @@ from rich.logging import RichHandler
 from pixtrack.flows.bars import console
 from pixtrack.flows.plain_text import VisibleFormatter, say
 from pixtrack.tasks.servers.deadline import something_still_waits
+
+_AGAIN_AFTER_SECONDS = 0.05
 
 
 def quiet_terminal() -> None:
@@ -48,6 +51,37 @@ def _handler() -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(VisibleFormatter())
     return handler
+
+
+def never_ignore_a_signal() -> None:
+    """Ends the process also where a signal came at a moment at which Python drops exceptions.
+
+    A signal raises KeyboardInterrupt or SystemExit wherever the main thread is. In a callback of
+    the garbage collector, which runs often while modules are imported, Python prints it as ignored
+    and goes on (seen: Ctrl-C without any effect). The signal is sent again a moment later then.
+    """
+    print_it = sys.unraisablehook
+
+    def hook(ignored: sys.UnraisableHookArgs) -> None:
+        number = _signal_behind(ignored.exc_value)
+        if number is None:
+            print_it(ignored)
+            return
+        again = threading.Timer(_AGAIN_AFTER_SECONDS, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+
+
+def _signal_behind(error: BaseException | None) -> int | None:
+    """The signal that raised the error; None where none did."""
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGINT
+    if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:
+        return error.code - 128
+    of_prefects = getattr(error, "signal", None)  # a TerminationSignal, while a flow runs
+    return of_prefects if isinstance(of_prefects, int) else None
 
 
 @contextmanager

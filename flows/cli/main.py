@@ -16,7 +16,7 @@ from pixtrack.configs.paths import have_a_home
 from pixtrack.flows.cli import compare, datasets, deploy, models, runs, score, study, tokens
 from pixtrack.flows.cli import eval as evaluate
 from pixtrack.flows.plain_text import accept_any_text, say, show_warnings
-from pixtrack.flows.session import leave_at_once
+from pixtrack.flows.session import leave_at_once, never_ignore_a_signal
 from pixtrack.tasks.servers.proxies import keep_loopback_direct
 
 app = typer.Typer(
@@ -78,6 +78,7 @@ stay: searching them for garbage again and again is a tenth of a short command's
 
 def main() -> None:
     """The console command's entry point."""
+    never_ignore_a_signal()
     gc.set_threshold(_COLLECT_EVERY)
     accept_any_text()
     show_warnings()

@@ -145,12 +145,16 @@ def expected_size(path: Path) -> int:
     Raises ValueError where the header cannot be read.
     """
     header, start = read_header(path)
-    ends = [
-        tensor["data_offsets"][1]
-        for name, tensor in header.items()
-        if name != "__metadata__" and isinstance(tensor, dict)
-    ]
+    ends = [_end(tensor) for name, tensor in header.items() if name != "__metadata__"]
     return start + max(ends, default=0)
+
+
+def _end(tensor: Any) -> int:
+    """Where the tensor's bytes end, by its entry in a header."""
+    offsets = tensor.get("data_offsets") if isinstance(tensor, dict) else None
+    if not isinstance(offsets, list) or [type(one) for one in offsets] != [int, int]:
+        raise ValueError("not a safetensors file (its header does not say where a tensor lies)")
+    return int(offsets[1])
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -176,7 +180,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         raise ValueError(f"truncated within its header ({8 + len(text)} of {8 + length} bytes)")
     try:
         header = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("not a safetensors file (its header is no JSON)") from None
     if not isinstance(header, dict):
         raise ValueError("not a safetensors file (its header is no JSON object)")
@@ -199,7 +203,7 @@ def _read_json(path: Path) -> dict[str, Any] | str:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         return f"cannot be read ({error})"
-    except ValueError:
+    except (ValueError, RecursionError):
         return "truncated or not JSON" if path.stat().st_size else "empty"
     return data if isinstance(data, dict) else "not a JSON object"
 

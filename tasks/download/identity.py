@@ -61,5 +61,5 @@ def _read_cache(path: Path) -> dict[str, FileState]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return {name: FileState.model_validate(state) for name, state in data.items()}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from pixtrack.tasks.environment.shape import ModelShape, computed, vision_parame
 VISION_MARKS = ("vision", "visual", "projector", "adapter", "image_newline", "patch_merger")
 """A weight whose name has one of these belongs to the image side."""
 EMBEDDING_MARKS = ("embed_tokens", "tok_embeddings", "lm_head", "output.weight")
+LARGEST = 10**15
+"""No number of a model is larger."""
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 OTHERS = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
 
@@ -42,7 +44,7 @@ def _from_files(directory: Path, name: str) -> ModelShape:
     data = _json(directory / name)
     try:
         described = _from_params(data) if name == "params.json" else _from_config(data, directory)
-        return _weighed(described, directory)
+        return _checked(_weighed(described, directory))
     except KeyError as error:
         raise UserError(f"{directory / name}: has no {error}") from None
     except (TypeError, ValueError, AttributeError, ArithmeticError, IndexError) as error:
@@ -50,6 +52,19 @@ def _from_files(directory: Path, name: str) -> ModelShape:
             f"{directory / name}: some value is no size of a model ({error}); download the model "
             "again"
         ) from None
+
+
+def _checked(shape: ModelShape) -> ModelShape:
+    """The shape. Raises ValueError where a number of it is none: a text times three is a text."""
+    for one in fields(shape):
+        value = getattr(shape, one.name)
+        kinds = {"int": (int,), "float": (int, float)}.get(str(one.type))
+        if kinds is None:
+            continue
+        least = 1 if one.name in ("layers", "hidden", "heads", "kv_heads", "head_dim") else 0
+        if type(value) not in kinds or not least <= value < LARGEST:
+            raise ValueError(f"{one.name.replace('_', ' ')}: {str(value)[:40]!r}")
+    return shape
 
 
 def _from_dimensions(config: ModelConfig) -> ModelShape:
@@ -256,7 +271,7 @@ def _weighed(shape: ModelShape, directory: Path) -> ModelShape:
 def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); download the model again") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: not a JSON object; download the model again")

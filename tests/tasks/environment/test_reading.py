@@ -12,6 +12,7 @@ from pixtrack.configs.loading import load_model, names
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.download.generated import write_random_pixtral
 from pixtrack.tasks.environment.reading import model_shape
+from pixtrack.tasks.environment.shape import ModelShape
 
 # The sizes in published config.json files, as far as these leave nothing to defaults.
 PIXTRAL_HF = {
@@ -128,7 +129,14 @@ PARAMS: dict[str, Any] = {
     "vision_encoder": {"hidden_size": 32, "image_size": 64, "patch_size": 16, "intermediate_size": 64,
                        "num_hidden_layers": 2},
 }  # fmt: skip
-ODD: list[Any] = ["x", None, [], {}, -1.5, 10**400, True, "", 0]
+ODD: list[Any] = ["x", ["x"], [3], "3", None, [], {}, -1.5, 10**400, True, "", 0]
+
+
+def plans(shape: ModelShape) -> None:
+    """What planning does with the numbers of a shape: they are numbers, and there are layers."""
+    sizes = (shape.parameters, shape.kv_bytes_per_token(), shape.image_tokens, shape.image_patches)
+    assert all(-(-size // 3) >= 0 for size in sizes)
+    assert shape.layers > 0 and shape.heads > 0
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
@@ -138,7 +146,7 @@ def test_a_value_of_any_kind_in_a_models_files_is_no_traceback(
 ) -> None:
     (tmp_path / "params.json").write_text(json.dumps(PARAMS | {key: value}))
     try:
-        model_shape(None, tmp_path)
+        plans(model_shape(None, tmp_path))
     except UserError as error:
         assert "params.json" in str(error) and len(str(error)) < 400
 
@@ -148,6 +156,6 @@ def test_a_value_of_any_kind_in_a_models_files_is_no_traceback(
 def test_nor_is_one_in_hugging_faces_config(tmp_path: Path, key: str, value: Any) -> None:
     config(tmp_path, QWEN | {key: value})
     try:
-        model_shape(None, tmp_path)
+        plans(model_shape(None, tmp_path))
     except UserError as error:
         assert "config.json" in str(error) and len(str(error)) < 400

@@ -17,7 +17,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks import tracking
 from pixtrack.tasks.servers import deadline
 from pixtrack.tasks.servers.launcher import free_port
-from pixtrack.tasks.tracking import TrackingUnavailable, traces, waiting
+from pixtrack.tasks.tracking import TrackingUnavailable, log, traces, waiting
 from pixtrack.tasks.tracking.connection import client
 from pixtrack.tasks.tracking.server import serve
 from tests.doubles.door import Door, Mode
@@ -162,22 +162,22 @@ def test_a_server_that_hangs_holds_up_neither_the_beginning_nor_the_end(
         for step in (lambda: tracking.end(run, "cancelled"), lambda: tracking.begin(late)):
             started = time.monotonic()
             step()
-            assert time.monotonic() - started < 7
+            assert time.monotonic() - started < 20  # MLflow alone: for minutes, or for ever
         tracking.system.stop(late)
         with pytest.raises(TrackingUnavailable, match="did not answer"):
             tracking.log_run(run, home.images)
     assert os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") != "5"
 
-    # It hangs in the middle of the logging, which alone would wait for minutes, or for ever.
+    # It hangs in the middle of the logging.
     monkeypatch.setattr(waiting, "LOOK_EVERY_SECONDS", 0.5)
     with Door(PORT) as door:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{door.port}")
-        monkeypatch.setattr(traces, "log_traces", lambda *_: door.shut(mode))
+        monkeypatch.setattr(log, "_log_files", lambda *_: door.shut(mode))
         started = time.monotonic()
         with pytest.raises(TrackingUnavailable, match="did not answer"):
             tracking.log_run(run, home.images)
         assert door.mode == mode
-        assert time.monotonic() - started < 25
+        assert time.monotonic() - started < 60
         assert deadline.something_still_waits()  # so that the command does not wait as it ends
 
 
