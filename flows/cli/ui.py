@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pixtrack.flows.plain_text import say
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -52,14 +53,14 @@ def ui(
         running: list[Popen[bytes]] = []
         check_store(uri)
         if is_server(uri):
-            print(f"MLflow runs at {openable(uri)} already (MLFLOW_TRACKING_URI).")
+            say(f"MLflow runs at {openable(uri)} already (MLFLOW_TRACKING_URI).")
         else:
             chosen = free_port(port if port not in UNSAFE_PORTS else 0)
             if chosen != port:
                 why = "browsers refuse it" if port in UNSAFE_PORTS else "it is taken"
-                print(f"pixtrack: port {port}: {why}, so {chosen}", file=sys.stderr)
+                say(f"pixtrack: port {port}: {why}, so {chosen}", err=True)
             os.environ["PIXTRACK_UI_PORT"] = str(chosen)
-            print("pixtrack: starting MLflow (about 10 s)", file=sys.stderr)
+            say("pixtrack: starting MLflow (about 10 s)", err=True)
             logs.mkdir(parents=True, exist_ok=True)
             launched = servers.enter_context(serve(uri, chosen, logs / "mlflow-ui.log"))
             running.append(launched.process)
@@ -68,11 +69,11 @@ def ui(
         _print_links()
         if not running:
             return
-        print("Ctrl-C ends it.", flush=True)
+        say("Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
             while all(process.poll() is None for process in running):
                 time.sleep(0.5)
-            print(f"pixtrack: a server ended by itself: see {logs}/*-ui.log", file=sys.stderr)
+            say(f"pixtrack: a server ended by itself: see {logs}/*-ui.log", err=True)
             raise typer.Exit(1)
 
 
@@ -82,13 +83,13 @@ def _print_links() -> None:
 
     found = experiments()
     if not found:
-        print(f"MLflow: {ui_address()} (no runs yet: make one with `pixtrack eval`)")
+        say(f"MLflow: {ui_address()} (no runs yet: make one with `pixtrack eval`)")
         return
     first = [name for name in ("leaderboard", "comparisons") if name in found]
     width = max(map(len, found))
-    print("MLflow, opened where the runs are (its own start page hides them):")
+    say("MLflow, opened where the runs are (its own start page hides them):")
     for name in (*first, *sorted(set(found) - set(first))):
-        print(f"  {name:<{width}}  {found[name]}")
+        say(f"  {name:<{width}}  {found[name]}")
 
 
 def _prefect(servers: ExitStack, port: int, log: Path) -> list[Popen[bytes]]:
@@ -103,15 +104,15 @@ def _prefect(servers: ExitStack, port: int, log: Path) -> list[Popen[bytes]]:
     chosen, deployed = chosen_server(home()), read_deployed(home())
     if chosen or deployed:
         api = chosen.api if chosen else deployed.api if deployed else ""
-        print(f"Prefect runs at {openable(api.removesuffix('/api'))}/runs already")
+        say(f"Prefect runs at {openable(api.removesuffix('/api'))}/runs already")
         if deployed and deployed.api == api:
-            print(f"  {how_to_log_in(home())}")
+            say(f"  {how_to_log_in(home())}")
         return []
     free = free_port(port)
     if free != port:
-        print(f"pixtrack: port {port}: it is taken, so {free}", file=sys.stderr)
-    print("pixtrack: starting Prefect (about 15 s)", file=sys.stderr)
+        say(f"pixtrack: port {port}: it is taken, so {free}", err=True)
+    say("pixtrack: starting Prefect (about 15 s)", err=True)
     launched = servers.enter_context(running(prefect_server(home(), free, log, pages=True)))
-    print(f"Prefect: http://{HOST}:{free}/runs")
-    print(f"  {how_to_log_in(home())}")
+    say(f"Prefect: http://{HOST}:{free}/runs")
+    say(f"  {how_to_log_in(home())}")
     return [launched.process]

@@ -144,6 +144,45 @@ def test_ui_opens_on_a_free_port_says_so_and_ends_with_its_server(
         httpx.get(f"{address}/health")
 
 
+def test_no_page_of_others_and_no_password_reaches_the_terminal(
+    home: Home, server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Addresses with a login, and an experiment whose name is a command to a terminal."""
+    server()
+    named = "evil\x1b]0;pwned\x07[bold]"
+    client(f"http://127.0.0.1:{PORT}").create_experiment(named)
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": f"http://ann:pass%2Fword@127.0.0.1:{PORT}",
+        "PREFECT_API_URL": "http://ann:hunter2@127.0.0.1:9/api",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pixtrack", "ui", "--all"],
+        env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    assert f"http://127.0.0.1:{PORT}/#/experiments/" in told
+    assert "Prefect runs at http://127.0.0.1:9/runs" in told
+    assert "evil␛]0;pwned␇[bold]" in told and "\x1b" not in told
+    assert not any(secret in told for secret in ("pass%2Fword", "pass/word", "hunter2", "ann:"))
+
+    # A store that is away is named in log lines, refusals and exceptions.
+    away = f"http://ann:hunter2@127.0.0.1:{free_port(0)}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", away)
+    with pytest.raises(TrackingUnavailable) as refused:
+        tracking.check_store()
+    assert "ann:***@127.0.0.1" in str(refused.value) and "hunter2" not in str(refused.value)
+    for command in (["sync"], ["eval", "--model", "pixtral-random", "--limit", "1"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "pixtrack", *command],
+            env={**os.environ, "MLFLOW_TRACKING_URI": away},
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        told = done.stdout + done.stderr
+        assert done.returncode == 2 and "ann:***@127.0.0.1" in told and "hunter2" not in told
+
+
 @pytest.mark.parametrize("mode", ["frozen", "drips"])
 def test_a_server_that_hangs_holds_up_neither_the_beginning_nor_the_end(
     home: Home,
