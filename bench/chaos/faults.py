@@ -18,6 +18,11 @@ from tests.doubles.door import Mode
 
 HOSTILE_SECONDS = 3.0
 
+FROZEN_SECONDS = 5.0
+
+WORKER, GUARD, PREFECT = "inference.worker.main", "host/guard.py", "prefect_app"
+"""What the command lines of a command's processes hold."""
+
 SIGNAL_SECONDS = 10.0
 """A command that is asked to end ends within this time, whatever state it is in."""
 
@@ -44,7 +49,8 @@ def _named(scene: Scene, mark: str) -> list[psutil.Process]:
     found = []
     for process in scene.processes():
         with contextlib.suppress(psutil.Error):
-            if mark in " ".join(process.cmdline()):
+            line = " ".join(process.cmdline())
+            if mark in line and (mark == GUARD or GUARD not in line):  # which names its worker
                 found.append(process)
     return found
 
@@ -67,6 +73,27 @@ def _command(sign: signal.Signals) -> Inject:
         with contextlib.suppress(ProcessLookupError):
             os.kill(scene.command_pid, sign)
         return f"{sign.name} to the command"
+
+    return inject
+
+
+def _frozen_for_a_while(scene: Scene, rng: random.Random) -> str:
+    """The worker stands still and goes on, as on a machine that is suspended or swaps."""
+    hit = _named(scene, WORKER)
+    if not hit:
+        return ""
+    process = rng.choice(hit)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.suspend()
+        time.sleep(FROZEN_SECONDS)
+        process.resume()
+    return f"{WORKER} frozen for {FROZEN_SECONDS:g} s"
+
+
+def _both(first: Inject, then: Inject) -> Inject:
+    def inject(scene: Scene, rng: random.Random) -> str:
+        hit = first(scene, rng)
+        return hit and f"{hit}, {then(scene, rng)}"
 
     return inject
 
@@ -111,11 +138,20 @@ FAULTS: dict[str, Fault] = {
     "terminate the command": Fault(_command(signal.SIGTERM), SIGNAL_SECONDS),
     "interrupt the command": Fault(_command(signal.SIGINT), SIGNAL_SECONDS),
     "hang up on the command": Fault(_command(signal.SIGHUP), SIGNAL_SECONDS),
-    "kill the guard": Fault(_signal("host/guard.py", signal.SIGKILL)),
-    "kill the worker": Fault(_signal("inference.worker.main", signal.SIGKILL)),
-    "freeze the worker": Fault(_signal("inference.worker.main", signal.SIGSTOP)),
-    "kill Prefect's server": Fault(_signal("prefect_app", signal.SIGKILL)),
-    "freeze Prefect's server": Fault(_signal("prefect_app", signal.SIGSTOP)),
+    "kill the guard": Fault(_signal(GUARD, signal.SIGKILL)),
+    "kill the worker": Fault(_signal(WORKER, signal.SIGKILL)),
+    "freeze the worker for a while": Fault(_frozen_for_a_while),
+    "freeze the worker, terminate the command": Fault(
+        _both(_signal(WORKER, signal.SIGSTOP), _command(signal.SIGTERM)), SIGNAL_SECONDS
+    ),
+    "freeze the guard, interrupt the command": Fault(
+        _both(_signal(GUARD, signal.SIGSTOP), _command(signal.SIGINT)), SIGNAL_SECONDS
+    ),
+    "kill Prefect's server": Fault(_signal(PREFECT, signal.SIGKILL)),
+    "freeze Prefect's server": Fault(_signal(PREFECT, signal.SIGSTOP)),
+    "freeze Prefect's server, hang up": Fault(
+        _both(_signal(PREFECT, signal.SIGSTOP), _command(signal.SIGHUP)), SIGNAL_SECONDS
+    ),
     "MLflow's server dies": Fault(_mlflow("closed"), at_mlflow_server=True),
     "MLflow's server freezes": Fault(_mlflow("frozen"), at_mlflow_server=True),
     "MLflow's server fails": Fault(_mlflow("errors"), at_mlflow_server=True),

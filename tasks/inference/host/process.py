@@ -26,8 +26,11 @@ from pixtrack.tasks.inference.host.failures import explain
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 from pixtrack.tasks.scratch import Scratch, make_scratch
 
-GRACE_SECONDS = 10.0
-"""Time from the order to end until everything is killed."""
+GRACE_SECONDS = 5.0
+"""From being told to end until everything is killed: a command ends within 10 s of a signal, also
+where its engine is still loading, or frozen."""
+GUARD_SECONDS = 2.0
+"""For the guard to kill what is left by then; a frozen one is killed in its place."""
 
 SOCKET_NAME_BYTES = 36
 """Length of the names of vLLM's sockets, which are UUIDs."""
@@ -169,7 +172,7 @@ class EngineProcess:
             if process.poll() is None:
                 process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(self.grace_seconds + 5)
+                    process.wait(self.grace_seconds + GUARD_SECONDS)
         finally:
             # The guard has done this already, unless it was killed itself.
             kill_session(process.pid)
