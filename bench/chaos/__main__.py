@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import random
 import shutil
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from bench.chaos.faults import FAULTS, OTHER_SECONDS
 from bench.chaos.scene import ANSWER, QUESTIONS, Scene
+from pixtrack.configs.checkout import version_line
 
 LATEST_SECONDS = 14.0
 """Faults come at a random moment up to so long after the command's start."""
@@ -87,6 +90,12 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="pixtrack-chaos-") as folder,
         Scene(Path(folder)) as scene,
     ):
+        print(
+            f"chaos: {given.faults} faults, seed {given.seed}, on {version_line()}, Python "
+            f"{platform.python_version()}, {os.cpu_count()} cores with a load of "
+            f"{os.getloadavg()[0]:.0f} as it begins",
+            flush=True,
+        )
         if not scene.own_disk:
             print("chaos: no disk of its own can be mounted here: full disks are left out")
         counts = campaign(scene, given.faults, given.seed, given.only)

@@ -130,7 +130,7 @@ def test_processes_that_make_one_database_at_the_same_time_do_not_trip(tmp_path:
         subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(2)
     ]
     for process in both:
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=240)
         assert process.returncode == 0, told.decode()[-500:]
         assert b"Creating initial" not in told
 
