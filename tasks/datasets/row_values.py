@@ -193,7 +193,10 @@ def _written_out(value: Any, understood: Understood) -> Any:
 
 
 def _held(value: Any) -> Any:
-    """What an object holds as its text; anything else as it is. Raises BadField where it has none."""
+    """What an object holds as its text; anything else as it is.
+
+    Raises BadField where the object has none.
+    """
     if not isinstance(value, Mapping):
         return value
     for key in ("text", "answer", "value"):
@@ -204,7 +207,7 @@ def _held(value: Any) -> Any:
 
 
 def _is_vqas(gold: Any) -> bool:
-    """Whether the gold is one annotator's of several, as VQA has them: our own layout knows these."""
+    """Whether it is one annotator's gold of several: our own layout has them as VQA does."""
     return isinstance(gold, Mapping) and "answer" in gold
 
 
@@ -242,7 +245,10 @@ def position_of(ours: OurRow) -> int | None:
 
 
 def _items(text: str) -> list[Any] | None:
-    """The items of a list's text: JSON's, Python's (a tuple of texts too), or NumPy's ("['a' 'b']")."""
+    """The items of the text of a list; None for other texts.
+
+    As JSON writes it, Python (a tuple of texts too), or NumPy ("['a' 'b']").
+    """
     text = text.strip()
     if not text.startswith(("[", "(")):
         return None
