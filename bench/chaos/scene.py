@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -40,6 +41,12 @@ NO_ANSWERS = [
     Reply(completion("too late"), delay_seconds=6),
 ]
 """What a hostile endpoint answers; a question is asked again for each of them."""
+
+
+def _heed_signals() -> None:
+    """In the child: a campaign under nohup, or in the background, passes on that it ignores some."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Scene:
@@ -116,7 +123,12 @@ class Scene:
         ]
         with (self.folder / "command.log").open("ab") as log:
             process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True
+                command,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_heed_signals,
             )
         self.command_pid = process.pid
         return process
