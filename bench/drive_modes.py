@@ -57,6 +57,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--chat-samples", type=int, help="only so many for chat_batch (whole groups)")
     add("--guide-samples", type=int, help="only so many for guide_loop (whole groups)")
     add("--engine", action="append", default=[], metavar="KEY=VALUE", help="engine option")
+    add("--rates", type=Path, help="what the device reached, from a run before; else measured")
     add("--out", type=Path, default=ROOT / "bench" / "results")
     return parser.parse_args(arguments)
 
@@ -97,7 +98,7 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     architecture = ARCHITECTURES[options.architecture]
     model_dir = options.model_dir or architecture.files(folder / "model")
     requests, warm_up = questions(options, folder)
-    rates = limit.measure()
+    rates = limit.measured(options.rates)
     log(f"{len(requests)} questions; matrix product {rates.flops / 1e12:.1f} TFLOP/s")
     spec = EngineSpec(
         engine="vllm",
@@ -130,6 +131,8 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                     log(f"{mode}: {json.dumps(modes[mode])}")
     finally:
         await engine.close()
+    if options.data == "sample":
+        (options.out / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
     arithmetic = limit.Arithmetic.of(model_dir, architecture.family)
     assert arithmetic is not None, "an architecture without arithmetic"
     load = load_of(requests, builder, options.max_tokens, arithmetic)

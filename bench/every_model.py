@@ -30,7 +30,12 @@ VARIANTS: dict[str, list[str]] = {
 }
 """What a cell's name may end in, after a +: engine options."""
 
+SMALL = ["--weights", "files", "--data", "sample", "--images", "300", "--modes", "grouped"]
+"""The small trained model: its texts (texts.json) tell what a variant does to answers."""
+
 CELLS = (
+    "nano",
+    "nano+fp8",
     "pixtral-12b",
     "pixtral-12b+compiled",
     "pixtral-12b+fp8",
@@ -72,14 +77,9 @@ def run(cell: str, options: argparse.Namespace) -> None:
         raise SystemExit(f"no cell {cell!r}: {', '.join(ARCHITECTURES)}, + {', '.join(VARIANTS)}")
     folder = options.out / cell
     folder.mkdir(parents=True, exist_ok=True)
-    modes = ["grouped", "grouped:4"]
-    modes += ["vllm_images"] if options.vllm_images else []
-    modes += [] if options.short else ["pages", "text"]
     command = [sys.executable, "-m", "bench.drive_modes", "--architecture", architecture]
-    command += ["--weights", "dummy", "--data", "synthetic", "--questions", "docvqa"]
-    command += ["--images", str(options.pages_number), "--pages", str(options.pages)]
-    command += ["--variant-images", str(max(8, options.pages_number * 3 // 4))]
-    command += ["--modes", ",".join(modes), "--chat-samples", str(options.vllm_images)]
+    command += ["--rates", str(options.out / "rates.json")]
+    command += SMALL if architecture == "nano" else synthetic(options)
     for option in (*VARIANTS[variant], *options.engine):
         command += ["--engine", option]
     started = time.monotonic()
@@ -96,6 +96,18 @@ def run(cell: str, options: argparse.Namespace) -> None:
         except subprocess.TimeoutExpired:
             log.write(f"\nended after {options.seconds:.0f} s\n".encode())
     print(f"{cell}: {time.monotonic() - started:.0f} s in all", file=sys.stderr, flush=True)
+
+
+def synthetic(options: argparse.Namespace) -> list[str]:
+    """What drive_modes is told for random weights and drawn pages."""
+    modes = ["grouped", "grouped:4"]
+    modes += ["vllm_images"] if options.vllm_images else []
+    modes += [] if options.short else ["pages", "text"]
+    told = ["--weights", "dummy", "--data", "synthetic", "--questions", "docvqa"]
+    told += ["--images", str(options.pages_number), "--pages", str(options.pages)]
+    told += ["--variant-images", str(max(8, options.pages_number * 3 // 4))]
+    told += ["--modes", ",".join(modes), "--chat-samples", str(options.vllm_images)]
+    return told
 
 
 def table(out: Path, cells: Sequence[str]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 from pixtrack.tasks.inference.arithmetic import Arithmetic, Load, Rates, limit_samples_per_s
 
-__all__ = ["Arithmetic", "Load", "Rates", "limit_samples_per_s", "measure"]
+__all__ = ["Arithmetic", "Load", "Rates", "limit_samples_per_s", "measure", "measured"]
 
 _MEASURE = """
 import json, time, torch
@@ -36,6 +37,17 @@ if cuda and torch.cuda.get_device_capability() >= (8, 9):
 name = torch.cuda.get_device_name() if cuda else ""
 print(json.dumps({"flops": flops, "bytes": bytes_, "name": name, "matrix": n, "fp8_flops": fp8}))
 """
+
+
+def measured(path: Path | None) -> Rates:
+    """The rates in the file; measured first, and written there, where there is none."""
+    if path is not None and path.is_file():
+        return Rates(**json.loads(path.read_text(encoding="utf-8")))
+    rates = measure()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(rates.to_json()), encoding="utf-8")
+    return rates
 
 
 def measure() -> Rates:
