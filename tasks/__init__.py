@@ -1,1 +1,1 @@
-"""The steps of an evaluation, one package each; `tasks.records` has what passes between them."""
+"""The steps of an evaluation, one package each; `tasks.records` has the data they exchange."""

@@ -26,10 +26,17 @@ from pixtrack.tasks.scoring.postprocess import apply
 def resolve_cell(
     dataset: str, model: ModelConfig, prompt: str | None = None, limit: int | None = None
 ) -> Cell:
-    """The cell of those names; `prompt` None or "default" is the dataset's own.
+    """Makes the cell of a dataset, a model and a prompt.
 
-    Raises UserError for an unknown name, with the known ones and the nearest; also of a metric
-    that the dataset names, and of a step that the prompt does.
+    Args:
+        dataset: its name
+        model: the model
+        prompt: its name; None or "default": the dataset's own
+        limit: ask only the first questions
+
+    Raises:
+        UserError: a name is unknown (of the dataset, the prompt, one of the dataset's metrics, or
+            one of the prompt's post-processing steps); the message has the known names
     """
     config = load_dataset(dataset)
     functions_of(config)
@@ -42,9 +49,10 @@ def resolve_cell(
 def resolve_cells(
     name: str, model: ModelConfig, prompt: str | None = None, limit: int | None = None
 ) -> list[Cell]:
-    """The cells of a dataset's name (one), or of a group's (one a member, in its order).
+    """The cell of a dataset, or the cells of a group's datasets in the group's order.
 
-    Raises UserError as `resolve_cell` does, and for a group whose file cannot be read.
+    The arguments are those of `resolve_cell`, which says what is raised; UserError also for a group
+    whose file cannot be read.
     """
     return [resolve_cell(member, model, prompt, limit) for member in dataset_names(name)]
 
@@ -52,9 +60,14 @@ def resolve_cells(
 def resolve_model(
     name: str | None, given: Mapping[str, Any] | None = None
 ) -> tuple[ModelConfig, str]:
-    """The model of that name; without one, the best Pixtral that this machine holds, and why.
+    """The model of that name; without a name, the largest Pixtral that fits on this machine.
 
-    `given` are engine options of the command: they override the model's own.
+    Args:
+        name: the model's name, or None
+        given: engine options of the command, which override the model's own
+
+    Returns:
+        the model, and why it was chosen ("" for a named one)
     """
     if name:
         return with_options(find_model(name), given), ""
@@ -67,7 +80,7 @@ def resolve_model(
 def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelConfig:
     """The model with these engine options, which override its own and those of any recipe.
 
-    Raises UserError for an endpoint, and for options that a model's file may not have either.
+    Raises UserError for an endpoint, and for options that are not allowed in a model's file.
     """
     if not given:
         return model
@@ -103,7 +116,9 @@ def check_study(path: str | Path) -> tuple[StudyConfig, list[Cell]]:
 
 
 def _check_baseline(baseline: str, cells: list[Cell]) -> None:
-    """A baseline is one of the study's models, by name or title, and its prompt one of theirs."""
+    """Raises UserError unless the baseline is one of the study's models, with one of its
+    prompts.
+    """
     model, _, prompt = baseline.partition("@")
     models = {name.lower() for cell in cells for name in (cell.model.name, cell.model.title)}
     if model and model.lower() not in models:
@@ -114,10 +129,10 @@ def _check_baseline(baseline: str, cells: list[Cell]) -> None:
 
 
 def cells_of(config: StudyConfig) -> list[Cell]:
-    """The study's cells, model by model. Raises UserError for any unknown name, before any work.
+    """The study's cells, model by model. Raises UserError for any unknown name.
 
-    A cell that two names stand for (`default` and the prompt that it is, a dataset, its alias and a
-    group) is there once.
+    A cell that two names lead to (`default` and the name of that prompt; a dataset, its alias and a
+    group with it) is included once.
     """
     cells = [
         resolve_cell(dataset, find_model(model), prompt, config.limit)

@@ -1,4 +1,4 @@
-"""CSV cells that a spreadsheet shows as text: an answer like `=HYPERLINK(…)` is no formula."""
+"""Makes CSV cells that a spreadsheet shows as text, so that `=HYPERLINK(…)` is not a formula."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _NUMBER = re.compile(r"[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?%?", re.IGNORECASE
 
 
 def safe_cell(value: Any) -> Any:
-    """The value for a CSV cell; text that a spreadsheet would run is preceded by an apostrophe.
+    """The value for a CSV cell, with an apostrophe before text that a spreadsheet would evaluate.
 
-    That is text that begins with one of `= + - @`, a tab or a carriage return, also behind blanks,
-    and is not simply a number. Source: OWASP, "CSV Injection".
+    That is text that begins, perhaps after blanks, with one of `= + - @`, a tab or a carriage
+    return, and is not simply a number. Source: OWASP, "CSV Injection".
     """
     if not isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes files whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one, also after a crash.
+    """Replaces a file so that a reader sees either the old or the new content, even after a crash.
 
-    Raises OSError, with the file's name, where it cannot be written: the old one stands then.
+    Raises OSError, with the file's name, where it cannot be written; the old content then remains.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -23,6 +23,6 @@ def write_atomically(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        # A full disk is met while writing, where the system does not say which file.
+        # An error while writing (full disk) does not say which file it concerns.
         error.filename = error.filename or str(path)
         raise

@@ -1,8 +1,8 @@
-"""Reads a Python literal out of text that somebody else wrote, without being hurt by it.
+"""Reads Python literals from untrusted text.
 
-Published evaluators read lists in golds and answers with `ast.literal_eval` or even `eval`. Nothing
-is evaluated here, and a text that is too long or nested too deeply is no literal: Python's parser
-answers such texts with MemoryError or RecursionError, or takes seconds over them.
+Published evaluators read lists in golds and answers with `ast.literal_eval` or even `eval`. Here
+nothing is evaluated, and a text that is too long or too deeply nested is not accepted: Python's
+parser raises MemoryError or RecursionError for such texts, or takes seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ast
 import warnings
 
 LONGEST = 5_000
-"""Characters of a text that may be a literal. The longest gold that is a list has under 300."""
+"""Most characters of a text that is read. The longest gold that is a list has fewer than 300."""
 
 
 class NotALiteral(ValueError):
@@ -27,7 +27,7 @@ def read_literal(text: str) -> object:
         raise NotALiteral(f"{len(text)} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python warns of odd escapes in what a model wrote
+            warnings.simplefilter("ignore")  # Python warns of unknown escapes in a model's text
             return ast.literal_eval(text)
     except Exception as error:  # SyntaxError, ValueError, MemoryError, RecursionError, …
         raise NotALiteral(type(error).__name__) from None

@@ -1,10 +1,10 @@
-"""The lock on a file that is open already: it lasts as long as any process has that file open.
+"""A lock on an open file, which lasts as long as any process has that file open.
 
 Locks on a path are `filelock.FileLock`. That class opens a file of its own and keeps its descriptor
 private. So it serves neither the journal, which must lock the very file that it appends to, nor a
 scratch folder, whose lock the child processes inherit. The lock here is of the same kind (`flock`),
 so the two exclude each other. filelock has a function for descriptors since 3.30, but the inference
-child may run with the older filelock that a vendor's vLLM brings.
+child may run with the older filelock that a vendor's vLLM depends on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names a process so that another one can tell later whether it still lives."""
+"""Names processes so that another process can find out later whether they still run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import psutil
 
 
 def owner(pid: int | None = None) -> str:
-    """Host, boot, process number and the process's start, of this process or of that one."""
+    """The name of a process (None: this one): host, boot, process id and time of its start."""
     process = psutil.Process(pid)
     return f"{socket.gethostname()} {_boot_id()} {process.pid} {process.create_time():.2f}"
 
 
 def owner_is_dead(named: str) -> bool:
-    """Whether the process of that `owner()` has certainly ended; a foreign host's never has."""
+    """Whether the process of an `owner()` has ended; False for another host, where it is
+    unknown.
+    """
     try:
         host, boot, pid, started = named.split()
         if host != socket.gethostname():

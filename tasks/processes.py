@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent, and sessions that end as a whole."""
+"""Makes child processes end with their parent, and ends process groups as a whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _LOOK_EVERY_SECONDS = 0.05
 
 
 def die_with_parent() -> None:
-    """Linux: TERM for the child when its parent dies, however it dies; elsewhere nothing."""
+    """On Linux, makes the kernel send this process SIGTERM when its parent dies in any way.
+
+    Does nothing on other systems.
+    """
     import ctypes
 
     pr_set_pdeathsig = 1
@@ -21,7 +24,7 @@ def die_with_parent() -> None:
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 5.0) -> None:
-    """Ends a child and its process group: TERM, and KILL after that time."""
+    """Ends a child and its process group by SIGTERM, and by SIGKILL after `seconds`."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             break
@@ -34,7 +37,7 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 5.0) -> None:
 
 
 def end_session(pid: int, seconds: float = 5.0) -> None:
-    """Ends the process group of a process that is no child of ours: TERM, after that time KILL."""
+    """Ends the group of a process that is no child of this one: SIGTERM, then SIGKILL."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(pid, sign)

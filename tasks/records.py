@@ -1,6 +1,6 @@
-"""What passes between the steps. Frozen; plain JSON and parquet on disk; defined once, here.
+"""The data that the steps exchange: frozen records, which are JSON and parquet on disk.
 
-Imported by the inference child too: standard library only.
+Imported by the inference child too, so it uses the standard library only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class SampleImage:
     """One image of a sample: a file in the data home's image store."""
 
     sha256: str
-    """Of the file's bytes."""
+    """sha256 of the file's bytes."""
     path: str
     """The file, relative to the image store."""
     width: int
@@ -36,32 +36,33 @@ class Sample:
     """One question on zero to many images: a row of a prepared dataset's samples.parquet."""
 
     index: int
-    """0-based row in the source: the sample's id within its dataset."""
+    """Number of the row in the source, from 0: the sample's id within its dataset."""
     question_id: str
     """The source's own id; not unique everywhere (ChartQA's is always -1)."""
     question: str
-    """`<image n>` in it, in the context or in an option says where image n (from 1) stands; images
-    that no text mentions stand before the text, in their order."""
+    """The question. `<image n>` in it, in the context or in an option is the place of image n (from
+    1); images without such a mark are shown before the text, in their order."""
     answers: tuple[str, ...]
-    """The golds as the metric takes them: accepted spellings, ten annotators' answers, one, or none
-    where they are not published: such a sample is asked and has no score."""
+    """The golds in the form that the metric needs: accepted spellings, ten annotators' answers, or
+    one; () where they are not published: such a sample is asked, and has no score."""
     images: tuple[SampleImage, ...] = ()
-    """In their order; () for a question on no image, or where an image is bad."""
+    """The images in order; () for a question without images, or where an image is bad."""
     history: tuple[Turn, ...] = ()
     context: str = ""
-    """A paragraph that belongs to the question (ChartQAPro); "" where there is none."""
+    """A paragraph that belongs to the question (ChartQAPro); "" without one."""
     question_type: str = ""
     answer_type: str = ""
     flags: tuple[str, ...] = ()
-    """ChartQAPro's Year flags, one a turn."""
+    """ChartQAPro's Year flags, one for each turn."""
     error: str = ""
-    """Why this row cannot be asked; such a sample counts as failed."""
+    """Why this row cannot be asked; such a sample counts as failed. "" for other samples."""
     options: tuple[str, ...] = ()
     """The texts of the options of a multiple-choice question, in the order of their letters."""
     details: tuple[tuple[str, str], ...] = ()
-    """What else a metric needs to know of the row, as (name, value): MathVista's precision."""
+    """Further values that the metric needs, as (name, value): MathVista's precision, say."""
     cluster: str = ""
-    """What makes questions dependent, a document's name, say; "": the images that they show."""
+    """Questions with the same value have dependent errors (a document's name); "": the images
+    decide."""
 
     @property
     def image(self) -> str:
@@ -85,9 +86,9 @@ class Sample:
 
     @property
     def cluster_key(self) -> str:
-        """Samples with the same key are dependent: errors are clustered by it.
+        """The key by which errors are clustered: samples with the same key are dependent.
 
-        Without a cluster of its own, the images; without images, the sample alone.
+        It is the sample's `cluster`, or else its images, or without images the sample itself.
         """
         if self.cluster:
             return self.cluster
@@ -96,13 +97,13 @@ class Sample:
 
     @property
     def shown_options(self) -> tuple[str, ...]:
-        """The options that a prompt lists: none where they stand in the question or the image."""
+        """The options that the prompt lists; () where the question or the image contains them."""
         given = any(name == "options" for name, _ in self.details)
         return () if given else self.options
 
     @property
     def gold(self) -> Gold:
-        """What a metric is told of the sample."""
+        """The part of the sample that metrics get."""
         return Gold(
             answers=self.answers,
             question_type=self.question_type,
@@ -127,26 +128,26 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question as the engine's side sees it: a line of requests.jsonl."""
+    """One question in the form for an engine: a line of requests.jsonl."""
 
     index: int
     images: tuple[ImageRef, ...]
-    """In the order in which they are shown."""
+    """The images in the order in which they are shown."""
     turns: tuple[str, ...]
-    """User, assistant, …, user: the texts with the prompt applied."""
+    """The texts of the turns (user, assistant, …, user) with the prompt applied."""
     system: str = ""
     parts: tuple[tuple[str | None, ...], ...] = ()
-    """For each turn its pieces of text and, as None, the places of the images, which are taken in
-    order; (): all images stand before the first turn's text."""
+    """For each turn its pieces of text, with None in the places of the images, in their order. ():
+    all images stand before the text of the first turn."""
     left_out: int = 0
     """Images of the sample that are not shown, by the dataset's rule for too many pages."""
     pages: str = ""
-    """Which pages are left out where the prompt is too long for the model: all but the `first`
-    ones, or but some at `even` distances; "": none, the request is refused."""
+    """Which pages are kept where the prompt is too long for the model: the `first` ones, or some at
+    `even` distances. "": none is left out, and the request is refused."""
 
     @property
     def layout(self) -> tuple[tuple[str | None, ...], ...]:
-        """`parts`, also where it is left empty."""
+        """The same as `parts`, with the default filled in where that is ()."""
         if self.parts:
             return self.parts
         first, *rest = self.turns
@@ -158,14 +159,14 @@ FinishReason = Literal["stop", "length", "refused", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one request: a line of the journal answers.jsonl."""
+    """The answer to one request: a line of the journal answers.jsonl."""
 
     index: int
     text: str
-    """The raw output, as it came."""
+    """The unchanged output."""
     finish_reason: FinishReason
     """`length`: cut off at max_tokens. `refused`: cannot be asked (too long, bad image); final.
-    `error`: the engine failed on it; asked again by the next run."""
+    `error`: the engine failed; the next invocation asks again."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
@@ -174,7 +175,7 @@ class Answer:
     """From submission to the last token."""
     error: str = ""
     reasoning: str = ""
-    """What the model thought, where the engine keeps it apart; never scored."""
+    """The model's reasoning, from an engine that returns it apart from the text; never scored."""
     left_out: int = 0
     """Images of the sample that the prompt did not show, by the dataset's rule for many pages."""
 
@@ -185,25 +186,25 @@ class Answer:
 
     @property
     def final(self) -> bool:
-        """Whether asking again cannot change it."""
+        """Whether the question is not asked again."""
         return self.finish_reason != "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What a metric needs to know of a sample."""
+    """The part of a sample that metrics need."""
 
     answers: tuple[str, ...]
     question_type: str = ""
     flags: tuple[str, ...] = ()
     index: int = 0
-    """The sample's, so that a metric that guesses guesses the same for it at any time."""
+    """The sample's index; a metric that guesses at random is seeded with it."""
     options: tuple[str, ...] = ()
     answer_type: str = ""
     details: tuple[tuple[str, str], ...] = ()
 
     def detail(self, name: str) -> str:
-        """The value of a detail; "" where there is none of the name."""
+        """The value of the detail of that name; "" without one."""
         return next((value for known, value in self.details if known == name), "")
 
 
@@ -213,7 +214,7 @@ def to_json(record: Any) -> dict[str, Any]:
 
 
 def request_to_json(request: Request) -> dict[str, Any]:
-    """A Request as JSON-ready types, without what is empty in most."""
+    """A Request as JSON-ready types, without the fields that are empty in most requests."""
     data = asdict(request)
     return {key: value for key, value in data.items() if value or key not in _OFTEN_EMPTY}
 
@@ -222,7 +223,7 @@ _OFTEN_EMPTY = ("parts", "left_out", "pages")
 
 
 def request_from_json(data: dict[str, Any]) -> Request:
-    """The inverse of `to_json` for a Request."""
+    """The inverse of `request_to_json`."""
     return Request(
         index=data["index"],
         images=tuple(ImageRef(**image) for image in data["images"]),
@@ -249,7 +250,7 @@ class PreparedDataset:
     images: Path
     """The image store that the samples' image_path is relative to."""
     digest: str
-    """sha256 over everything that can change an answer."""
+    """sha256 over everything in the samples that can change an answer."""
     samples: tuple[Sample, ...]
     source: dict[str, Any]
     """Where it came from: kind, repo, revision, files with their sha256, …"""

@@ -1,6 +1,6 @@
-"""One way to try again over a network: pauses that grow, or that the server asks for.
+"""Retries over a network, by tenacity: with growing pauses, or those that the server asks for.
 
-The loop is tenacity's. Nothing here is imported by a child that runs vLLM.
+Not imported by a child that runs vLLM.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from tenacity import (
 )
 
 FIRST_SECONDS = 1.0
-"""Before the second attempt, at most; doubled before each further one, and drawn between half and
-whole of that so that requests that failed together do not come back together."""
+"""The longest pause before the second attempt; it is doubled before each further one. The actual
+pause is drawn at random between half of that and all of it, so that requests that failed together
+are not repeated together."""
 LONGEST_SECONDS = 30.0
 LONGEST_ASKED_SECONDS = 120.0
-"""A server that asks for a longer pause (Retry-After) is asked again after this one."""
+"""Longest pause, also where a server asks for a longer one (Retry-After)."""
 
 
 class TryAgain(Exception):
-    """A failure that a later attempt may not meet.
+    """A failure after which a later attempt may succeed.
 
     `after_seconds` is the pause that the server asks for; None where it asks for none.
     """
@@ -39,9 +40,13 @@ class TryAgain(Exception):
 
 
 def retrying_async(attempts: int, sleep: Callable[[float], Awaitable[None]]) -> AsyncRetrying:
-    """Calls a coroutine function up to `attempts` times, as long as it raises TryAgain.
+    """Makes a caller that repeats a coroutine function while it raises TryAgain.
 
-    Raises what the last attempt raised. `sleep` waits for the seconds between two attempts.
+    The last attempt's exception is raised.
+
+    Args:
+        attempts: most attempts
+        sleep: waits for the given seconds
     """
     return AsyncRetrying(
         retry=retry_if_exception_type(TryAgain),
@@ -53,7 +58,7 @@ def retrying_async(attempts: int, sleep: Callable[[float], Awaitable[None]]) -> 
 
 
 def retrying(attempts: int) -> Retrying:
-    """As `retrying_async`, for a plain function; waits in the calling thread."""
+    """Like `retrying_async`, for a plain function; waits in the calling thread."""
     return Retrying(
         retry=retry_if_exception_type(TryAgain),
         stop=stop_after_attempt(attempts),
@@ -73,9 +78,9 @@ def _pause_seconds(state: RetryCallState) -> float:
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """The seconds of a Retry-After header, which has them or a date (RFC 9110, 10.2.3).
+    """The seconds of a Retry-After header, which has seconds or a date (RFC 9110, 10.2.3).
 
-    A date without a zone is taken for UTC. None where there is no header, or it says nothing.
+    A date without a zone is taken as UTC. None without a header, and for an invalid one.
     """
     if not header:
         return None

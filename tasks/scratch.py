@@ -21,7 +21,7 @@ from pixtrack.tasks.locks import lock_descriptor
 PREFIX = "pixtrack-"
 _LOCK = ".in-use"
 _SOCKET_PATH_BYTES = 106
-"""A Unix socket's path is at most 107 bytes on Linux."""
+"""Most bytes of a socket's path; Linux allows 107."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Scratch:
     """File descriptor: the folder is in use as long as any process has it open."""
 
     def remove(self) -> None:
-        """Removes the folder; may be called where somebody else did."""
+        """Removes the folder; does nothing where it is gone already."""
         shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.close(self.lock)
@@ -41,7 +41,7 @@ class Scratch:
 
 @contextmanager
 def scratch_folder(purpose: str) -> Iterator[Path]:
-    """A temporary folder for the length of the block; `purpose` is part of its name."""
+    """A temporary folder that exists during the block; `purpose` is part of its name."""
     scratch = make_scratch(f"{PREFIX}{purpose}-")
     try:
         yield scratch.path
@@ -50,10 +50,15 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
 
 
 def make_scratch(prefix: str = PREFIX, socket_name_bytes: int = 0) -> Scratch:
-    """A new folder, in the system's place for temporary files.
+    """Makes a folder in the system's place for temporary files.
 
-    With `socket_name_bytes` its path is short enough for Unix sockets with names of that length,
-    in another usual place if need be; UserError where there is none.
+    Args:
+        prefix: how its name begins
+        socket_name_bytes: make its path short enough for Unix sockets with names of this length,
+            if needed in another usual place
+
+    Raises:
+        UserError: no place is short enough
     """
     for place in _places():
         longest = len(os.fsencode(place)) + len(prefix) + 10 + socket_name_bytes
@@ -69,7 +74,7 @@ def make_scratch(prefix: str = PREFIX, socket_name_bytes: int = 0) -> Scratch:
 
 
 def remove_abandoned(place: Path) -> None:
-    """Removes the folders there whose users have all ended without doing so."""
+    """Removes the scratch folders in `place` that no process uses any more."""
     for lock in place.glob(f"{PREFIX}*/{_LOCK}"):
         with contextlib.suppress(OSError):
             file = os.open(lock, os.O_RDWR)

@@ -1,8 +1,8 @@
-"""Which environment variables are secrets, and an environment without those that a child can spare.
+"""Recognises environment variables with secrets, and makes environments for children without them.
 
-The inference child runs model code, some of it from a repository: it has no use for the keys of the
-hub, of a cloud, of a tracking or a workflow server. A server of ours has no use for the keys of
-the other servers. Everything else passes: an engine reads too many variables (VLLM_*, CUDA_*,
+The inference child runs model code, some of it from a repository, and does not need the keys of the
+hub, of a cloud, or of a tracking or workflow server. A server that pixtrack starts does not need
+the keys of the others. All other variables are passed on: an engine reads too many (VLLM_*, CUDA_*,
 NCCL_*, …) to list them.
 """
 
@@ -19,13 +19,13 @@ _LAST_WORDS = frozenset(
         *("AUTHORIZATION", "COOKIE", "PAT", "DSN", "JWT", "SAS", "SALT"),
     }
 )
-"""The last word of a variable's name where its value is a secret: of the words between underscores,
-without those that say what form it has."""
+"""A variable whose name ends with one of these words holds a secret. Words are what stands between
+underscores, without final ones that only say a form (_FILE, say)."""
 _FORMS = frozenset({"FILE", "PATH", "ID", "STRING", "VALUE", "BASE64", "B64", "JSON"})
 _ANYWHERE = re.compile(
     r"SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|(ACCESS|PRIVATE)_?KEY|CONNECTION_?STRING"
 )
-"""What says so wherever it stands in a name."""
+"""Words that mark a secret anywhere in a name."""
 _OWNERS = (
     *("AWS_", "AZURE_", "GOOGLE_", "GCP_", "GCLOUD_", "DATABRICKS_", "DOCKER_", "KUBE", "VAULT_"),
     *("MLFLOW_", "PREFECT_", "WANDB_", "COMET_", "NEPTUNE_", "CLEARML_", "LANGSMITH_", "SENTRY_"),
@@ -34,16 +34,17 @@ _OWNERS = (
     *("MYSQL_", "POSTGRES_", "REDIS_", "MONGO", "PGHOST", "PGPASS", "PGSERVICE", "PGUSER"),
     *("PIP_INDEX", "PIP_EXTRA_INDEX", "UV_INDEX", "UV_EXTRA_INDEX"),
 )
-"""Beginnings of the names that services and clouds use; all of theirs are left out."""
+"""Beginnings of the names that services and clouds use; all such variables count as secrets."""
 _NAMES = frozenset({"DATABASE_URL", "NETRC"})
 _SECRET_VALUE = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/\s@]+@"  # an address with a login, or a token in its place
+    r"[a-z][a-z0-9+.-]*://[^/\s@]+@"  # an address with a login, or a token in place of one
     r"|\b(hf_|sk-|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|dapi|nvapi-)[A-Za-z0-9_-]{16,}"
     r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\."
     r"|-----BEGIN [A-Z ]*PRIVATE KEY",
     re.IGNORECASE,
 )
-"""Logins in addresses, and keys as their makers write them, under whatever name."""
+"""Values that are secrets whatever the variable's name: addresses with logins, known forms of
+keys."""
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -70,9 +71,11 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def without_secrets(environment: Mapping[str, str], needed: Iterable[str] = ()) -> dict[str, str]:
-    """The environment for a child: without secrets, but for those that it needs.
+    """An environment for a child, without secrets except those that it needs.
 
-    `needed` are their names, or patterns of them (`PREFECT_SERVER_*`).
+    Args:
+        environment: this process's environment
+        needed: names of secrets to keep, or patterns of names (`PREFECT_SERVER_*`)
     """
     patterns = [*filter(None, needed)]
     return {
@@ -83,5 +86,7 @@ def without_secrets(environment: Mapping[str, str], needed: Iterable[str] = ()) 
 
 
 def database_secrets(*addresses: str) -> tuple[str, ...]:
-    """Patterns of the variables from which a client of these databases reads its login."""
+    """Patterns of the variables from which clients of the databases at these addresses read
+    logins.
+    """
     return ("PG*",) if any(one.startswith("postgres") for one in addresses) else ()

@@ -1,4 +1,4 @@
-"""A database file's address, quoted once: folders may be called by any name."""
+"""Addresses of SQLite database files, quoted so that folders may have any name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _QUOTED = {"%": "%25", "?": "%3F", "#": "%23"}
 
 
 def sqlite_address(file: Path) -> str:
-    """The file's address as MLflow and SQLAlchemy take it."""
+    """The file's address in the form for MLflow and SQLAlchemy."""
     return PREFIX + "".join(_QUOTED.get(character, character) for character in str(file))
 
 

@@ -1,4 +1,4 @@
-"""What each part of a command costs: printed by `--timings`."""
+"""The time that each part of a command takes, for `--timings`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _started = time.monotonic()
 
 @contextmanager
 def timed(part: str) -> Iterator[None]:
-    """Adds the block's wall time to that part."""
+    """Adds the wall time of the block to the part."""
     start = time.monotonic()
     try:
         yield
@@ -28,7 +28,9 @@ def note(part: str, seconds: float) -> None:
 
 
 def print_timings() -> None:
-    """Prints seconds by part to stderr, in the order they began, then the whole and the memory."""
+    """Prints to stderr the seconds of each part, in order of their beginning, then total and
+    memory.
+    """
     for part, seconds in [*_spent.items(), ("in all", time.monotonic() - _started)]:
         print(f"{seconds:8.2f} s  {part}", file=sys.stderr)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

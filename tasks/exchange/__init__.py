@@ -1,1 +1,1 @@
-"""Other people's results in, and ours out."""
+"""Imports predictions that were made elsewhere, and exports runs as submission files."""

@@ -37,9 +37,10 @@ def export_run(
         out: the file; None: submission-FORMAT.json in the run's directory
         allow_missing: whether questions without an answer are written with an empty one
 
-    Raises UserError where the file would not be complete: for a run over the first questions only,
-    with fewer questions than the dataset has, with questions that have no answer (unless they are
-    allowed), and for question ids that are missing, twice, or no whole numbers.
+    Raises:
+        UserError: the file would not be complete: the run covers only the first questions, or fewer
+            than the dataset has, or a question has no answer (unless that is allowed), or question
+            ids are missing, repeated, or no whole numbers
     """
     if format_name not in EXPORTERS:
         raise unknown_name("format", format_name, EXPORTERS)
@@ -70,7 +71,7 @@ def export_run(
 
 
 def _check_questions(record: RunRecord, count: int) -> None:
-    """Refuses a run that does not stand over the whole dataset."""
+    """Raises UserError for a run that does not cover the whole dataset."""
     if record.limit:
         raise UserError(
             f"{record.name}: asked the first {record.limit:,} questions only, and a submission needs "
@@ -78,7 +79,7 @@ def _check_questions(record: RunRecord, count: int) -> None:
         )
     try:
         expected = load_dataset(record.dataset).questions
-    except UserError:  # a dataset that has gone since, or an imported one
+    except UserError:  # the dataset was imported, or its configuration no longer exists
         expected = 0
     if expected and count != expected:
         raise UserError(
@@ -88,7 +89,7 @@ def _check_questions(record: RunRecord, count: int) -> None:
 
 
 def _ids(record: RunRecord, ids: list[str]) -> list[int]:
-    """The question ids as numbers; raises UserError for any that no server could match."""
+    """The question ids as numbers. Raises UserError for missing, repeated and other ids."""
     wrong = next((one for one in ids if not (one.isascii() and one.isdecimal())), None)
     if wrong is not None:
         raise UserError(

@@ -33,13 +33,13 @@ UNKNOWN_PROMPT = "imported"
 
 @dataclass(frozen=True)
 class _Source:
-    """What the predictions are scored against."""
+    """The samples that the predictions are scored against."""
 
     samples: Sequence[Sample]
     digest: str
-    """Of the prepared dataset, or of the annotation file."""
+    """The digest of the prepared dataset, or of the annotation file."""
     described: dict[str, Any]
-    """Where the samples come from, as config.json keeps it."""
+    """Where the samples come from, for config.json."""
 
 
 def import_predictions(
@@ -50,22 +50,23 @@ def import_predictions(
     annotations: Path | None = None,
     prompt_name: str | None = None,
 ) -> RunDirectory:
-    """Makes a completed, scored run of a file of predictions; the same file makes the same run.
+    """Makes a completed, scored run from a file of predictions. The same file gives the same run.
 
     Args:
         file: a CSV of the setup guide's scripts (question_id, question, predict, gt, image_id; a
             row a question, in the order of the annotation file), or any layout that
             `read_predictions` takes
-        model: what made the predictions: a name in configs/models, or any other
+        model: the model that made the predictions: a name in configs/models, or any other
         dataset_name: a name in configs/datasets, or an alias
         home: where the run goes
         annotations: an annotation file with the golds; None: those of the prepared dataset. With
             a file, images are known by name only
         prompt_name: the prompt that the predictions were made with; its post-processing is applied,
-            as it would be to our own output. None: unknown, and nothing is applied
+            as to pixtrack's own output. None: unknown, and nothing is applied
 
-    Raises UserError for files that cannot be read or do not fit the dataset, and where another
-    process works on the run.
+    Raises:
+        UserError: a file cannot be read or does not fit the dataset, or another process works on
+            the run
     """
     if not file.exists():
         raise UserError(f"{file}: no such predictions file")
@@ -112,7 +113,7 @@ def _record(
         "dataset": source.digest,
     }
     digest = fingerprint(identity)
-    if "file" in source.described:  # where to find it again: no part of what the run is
+    if "file" in source.described:  # the file's path does not identify the run
         identity["annotations"] = source.described["file"]
     label = prompt.name if prompt else UNKNOWN_PROMPT
     return RunRecord(
@@ -165,7 +166,7 @@ def _source(dataset: DatasetConfig, home: Home, annotations: Path | None) -> _So
 
 
 def _file_name(model: str) -> str:
-    """A model's name as part of a folder's name, where an organisation's slash cannot stand."""
+    """A model's name as part of a folder's name, without the slash after an organisation."""
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in model.strip()).strip("-.")
     if not kept:
         raise UserError(f"--model {model!r}: a name with letters or digits is needed")

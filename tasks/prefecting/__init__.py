@@ -1,4 +1,6 @@
-"""How every step becomes a Prefect task: no result caching, retries only where they can help."""
+"""Makes Prefect tasks of steps: without result caching, and with retries for network failures
+only.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def step(name: str, *, network_retries: int = 0) -> Callable[[F], F]:
-    """A task of that name within a flow run, the plain function elsewhere.
+    """A decorator: within a flow run the function is a Prefect task, elsewhere a plain function.
 
-    `network_retries`: how often a network failure is tried again. Nothing is cached by Prefect: a
-    step that can be skipped knows it itself, from digests; and what the user has to mend
-    (UserError) is never tried again, since it cannot succeed.
+    Prefect caches no results: a step finds out by digests whether its work is done. A UserError is
+    never tried again, because the user has to act first.
+
+    Args:
+        name: the task's name
+        network_retries: how often a network failure is tried again
     """
     decorate: Callable[[F], F] = task(
         name=name,
@@ -34,7 +39,7 @@ def step(name: str, *, network_retries: int = 0) -> Callable[[F], F]:
 
         @wraps(function)
         def called(*arguments: Any, **named: Any) -> Any:
-            # Without a flow run there is no server: Prefect would start one for the task.
+            # Outside of a flow run there is no server, and Prefect would start one for the task.
             chosen = function if FlowRunContext.get() is None else as_task
             return chosen(*arguments, **named)
 

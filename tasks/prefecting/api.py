@@ -1,4 +1,4 @@
-"""Prefect's API as reports use it: every request has an end, and what fails says whether it is away."""
+"""A client of Prefect's API for reports, in which every request has a deadline."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import httpx
 from pixtrack.tasks.servers.reporting import DEADLINE_SECONDS, Reports
 
 _BUSY = {429, 502, 503}
-"""What a server answers that could take the request a moment later: SQLite is locked, for one."""
+"""Statuses of a server that may accept the request a moment later (while SQLite is locked, say)."""
 
 _AGAIN_AFTER_SECONDS = 0.3
 _UNAUTHORISED = {401, 403}
 
 
 class PrefectApi:
-    """An HTTP client of the server that Prefect's settings name, with the settings' login."""
+    """An HTTP client of the server in Prefect's settings, with the login in these settings."""
 
     def __init__(self) -> None:
         from prefect.client.orchestration import get_client
         from prefect.settings import get_current_settings
 
         settings = get_current_settings().api
-        # Without an address Prefect's client starts a server for the process, and knows where.
+        # Without an address Prefect's client starts a server for the process and has its address.
         address = settings.url or str(get_client(sync_client=True).api_url)
         self.address = address.rstrip("/")
         headers = {}
@@ -48,14 +48,14 @@ class PrefectApi:
         )
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer to a request, as JSON data. Raises httpx.HTTPError where it is none."""
+        """Sends a request and returns the JSON data of the reply. Raises httpx.HTTPError."""
         request = self._client.build_request(method, f"{self.address}{path}", json=body)
         answer = self.send(request)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
     def send(self, request: httpx.Request) -> httpx.Response:
-        """The answer to a request, read to its end; a server that is busy is asked again."""
+        """Sends a request and returns the whole reply; asks a busy server again."""
         deadline = time.monotonic() + DEADLINE_SECONDS - 1
         while True:
             answer = self._client.send(request)
@@ -65,7 +65,9 @@ class PrefectApi:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether that error of a request means that no other will succeed either."""
+    """Whether the error of a request means that the server is away, so that no other can
+    succeed.
+    """
     if isinstance(error, httpx.HTTPStatusError):
         status = error.response.status_code
         return status >= 500 or status in _UNAUTHORISED
@@ -73,19 +75,24 @@ def is_away(error: BaseException) -> bool:
 
 
 class ReportedTransport(httpx.BaseTransport):
-    """Sends the requests of Prefect's own client as reports: in their order, with their deadline."""
+    """An httpx transport that sends the requests of Prefect's client as reports.
+
+    They keep their place among the other reports, and have the same deadline.
+    """
 
     def __init__(self, api: PrefectApi, reports: Reports) -> None:
         self._api, self._reports = api, reports
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer; raises httpx.ConnectError where the server is away."""
+        """Sends a request and returns the reply. Raises httpx.ConnectError where the server is
+        away.
+        """
         request.read()
         try:
             answer = self._reports.ask(lambda: self._sent(request))
         except ConnectionError as error:
             raise httpx.ConnectError(str(error), request=request) from None
-        # Its content is decoded already.
+        # The content is already decoded.
         headers = [
             (name, value)
             for name, value in answer.headers.multi_items()

@@ -1,8 +1,8 @@
-"""Flow runs whose command was killed do not stay RUNNING: the next command ends them.
+"""Ends flow runs whose command was killed, which would otherwise stay RUNNING for ever.
 
-A command notes its flow run in the data home as it begins, and removes the note when the server
-knows how it ended. What a note is left of is ended by the next command on this machine that talks
-to the same server.
+A command notes its flow run in the data home when it begins, and removes the note once the server
+knows how it ended. A flow run whose note is left is ended by the next command on this machine that
+uses the same server.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pixtrack.tasks.owners import owner, owner_is_dead
 logger = logging.getLogger("pixtrack")
 
 Call = Callable[[str, str, Any], Any]
-"""`PrefectApi.call`: method, path and body to the answer's data."""
+"""The type of `PrefectApi.call`: takes method, path and body, and returns the reply's data."""
 
 Ended = Literal["", "COMPLETED", "FAILED", "CRASHED"]
 
@@ -33,7 +33,7 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 """The types of the states that a run ends in."""
 
 _FORGET_AFTER_SECONDS = 30 * 24 * 3600.0
-"""A note of a flow run that no server has known for so long is of a server that is gone."""
+"""Age after which a note is deleted although no server knew its flow run: its server is gone."""
 
 _MESSAGES = {
     "": "the command's process ended without a word: it was killed, or the machine went down",
@@ -45,16 +45,16 @@ _MESSAGES = {
 
 @dataclass(frozen=True)
 class Note:
-    """A flow run of a command's."""
+    """A note of a command's flow run."""
 
     owner: str
-    """Its process; see `tasks.owners`."""
+    """The command's process; see `tasks.owners`."""
     ended: Ended = ""
-    """How it ended, where the server could not be told."""
+    """How it ended, where that could not be reported to the server."""
 
 
 def begun(home: Home, flow_run_id: str) -> None:
-    """Notes that this process runs that flow run."""
+    """Notes that this process runs the flow run."""
     _write(_file(home, flow_run_id), Note(owner()))
 
 
@@ -68,9 +68,10 @@ def ended(home: Home, flow_run_id: str, how: Ended, *, told: bool) -> None:
 
 
 def reap(home: Home, call: Call) -> int:
-    """Ends, at the server, the flow runs whose process on this machine has died; how many.
+    """Ends, at the server, the flow runs whose process on this machine has died.
 
-    Raises httpx.HTTPError where the server is away; what is left is ended another time.
+    Returns their number. Raises httpx.HTTPError where the server is away; a later command then ends
+    the rest.
     """
     return sum(_reap(file, call) for file in sorted(_folder(home).glob("*.json")))
 
@@ -86,7 +87,7 @@ def _reap(file: Path, call: Call) -> bool:
     try:
         state = call("GET", f"/flow_runs/{file.stem}", None)["state"] or {}
     except httpx.HTTPStatusError as error:
-        # Another server's flow run, or one that is forgotten there.
+        # The flow run is another server's, or was deleted there.
         if error.response.status_code == 404:
             _forget_when_old(file)
             return False

@@ -1,7 +1,7 @@
-"""What Prefect's server is told of a flow run: states, events, logs and artifacts, beside the work.
+"""Reports a flow run to Prefect's server in the background: states, events, logs and artifacts.
 
-The engine that runs a flow would otherwise wait for the server between the steps and at the end,
-with retries that come to minutes.
+Otherwise Prefect's flow engine would wait for the server between the steps and at the end, with
+retries that add up to minutes.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ _CLOUD = "https://api.prefect.cloud"
 
 @cache
 def api() -> PrefectApi:
-    """The API of the server that this process reports to."""
+    """The client of the server that this process reports to."""
     return PrefectApi()
 
 
 @cache
 def reports() -> Reports:
-    """The reports of this process."""
+    """The queue of this process's reports."""
     return Reports(f"Prefect's server {shown(api().address)}", is_away)
 
 
 def server_is_away() -> bool:
-    """Whether this process has reported to a server that has gone away."""
+    """Whether the server that this process reports to is away."""
     return reports.cache_info().currsize > 0 and bool(reports().away)
 
 
 @contextmanager
 def reporting() -> Iterator[Reports]:
-    """Prefect's engine, events and logs go through `reports()` for the block.
+    """Sends the requests, events and logs of Prefect's engine through `reports()` during the block.
 
-    Raises ServerAway, or what the server says, where it is away already.
+    Raises ServerAway, or the server's own error, where it is away already.
     """
     from prefect.context import SyncClientContext
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    # Prefect would try again for minutes what the reports have given up.
+    # Prefect itself would go on trying for minutes after the reports have given up.
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         transport = ReportedTransport(api(), reports())
         context = SyncClientContext(httpx_settings={"transport": transport})
-        # Whoever asks for a client within the block, without settings of its own, gets this one.
+        # Within the block, code that asks for a client without settings of its own gets this one.
         context._httpx_settings = None
         with context, _forwarded():
             yield reports()
@@ -61,12 +61,14 @@ def reporting() -> Iterator[Reports]:
 
 @contextmanager
 def _forwarded() -> Iterator[None]:
-    """Events and logs come to us, as Prefect has a pool's processes hand them to their parent."""
+    """Receives events and logs, by the mechanism for processes of a pool that send to their
+    parent.
+    """
     from prefect.events.worker import EventsWorker, ProcessPoolForwardingEventsClient
     from prefect.logging.handlers import set_api_log_sink
 
     if api().address.startswith(_CLOUD):
-        yield  # it takes events in another way
+        yield  # this version of Prefect has another mechanism
         return
     outbox = _Outbox(reports(), api().call)
     EventsWorker.set_client_override(ProcessPoolForwardingEventsClient, event_queue=outbox)
@@ -81,11 +83,11 @@ def _forwarded() -> Iterator[None]:
 
 
 def _dropped(_log: dict[str, Any]) -> None:
-    """What is logged after the flow run belongs to none."""
+    """Drops a log line from after the flow run, which belongs to no run."""
 
 
 class _Outbox:
-    """Collects events and logs, and has what has come together sent at once."""
+    """Collects events and logs and sends them in batches."""
 
     def __init__(self, reports: Reports, call: Callable[[str, str, Any], Any]) -> None:
         self._reports, self._call = reports, call
@@ -94,14 +96,14 @@ class _Outbox:
         self._logs: list[dict[str, Any]] = []
 
     def put(self, item: tuple[str, Any]) -> None:
-        """Takes an event, as the queue of a pool's parent process does."""
+        """Adds an event; the interface is that of the queue in a pool's parent process."""
         event = item[1].model_dump(mode="json")
         with self._lock:
             self._events.append(event)
         self._reports.submit(lambda: self._send("/events", self._events), key="events")
 
     def log(self, line: dict[str, Any]) -> None:
-        """Takes a log line."""
+        """Adds a log line."""
         line.pop("__payload_size__", None)
         with self._lock:
             self._logs.append(line)
@@ -116,12 +118,14 @@ class _Outbox:
 
 
 def artifact_key(name: str) -> str:
-    """A name as Prefect takes an artifact's key: lower-case letters, digits and dashes."""
+    """Converts a name to a valid key of a Prefect artifact: lower-case letters, digits and
+    dashes.
+    """
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> None:
-    """Reports a table as an artifact of the flow run; nothing outside of one."""
+    """Reports a table as an artifact of the flow run; does nothing outside of one."""
     from prefect.artifacts import TableArtifact
 
     _submit(TableArtifact(key=key, description=description, table=[dict(row) for row in rows]))
@@ -180,7 +184,7 @@ def _submit(artifact: Any, then: Callable[[Any], None] = lambda _answer: None) -
 
 
 def _run_ids() -> tuple[Any, Any]:
-    """The task run and the flow run that this thread is in, or None."""
+    """The ids of the task run and the flow run that this thread is in; None where there is none."""
     from prefect.utilities.context import get_task_and_flow_run_ids
 
     task_run, flow_run = get_task_and_flow_run_ids()

@@ -1,4 +1,4 @@
-"""Calls that somebody else may hold up for ever, and how long they are waited for."""
+"""Calls with a deadline that holds whatever the call itself waits for."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _threads: WeakSet[threading.Thread] = WeakSet()
 
 
 def beside(call: Callable[[], T]) -> Future[T]:
-    """What `call` returns or raises, once it has: it runs in a thread of its own, as of now.
+    """Starts the call in a thread of its own; the future has what it returns or raises.
 
-    The thread does not keep the process from ending. (A pool's threads would: Python waits for
-    them.)
+    The thread does not keep the process from ending, as a pool's threads would: Python waits for
+    those.
     """
     future: Future[T] = Future()
     context = contextvars.copy_context()
@@ -36,10 +36,10 @@ def beside(call: Callable[[], T]) -> Future[T]:
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """What `call` returns or raises; TimeoutError where it has not ended by then.
+    """Returns or raises what `call` does. Raises TimeoutError if it has not ended after `seconds`.
 
-    It is left to itself afterwards: looking up a name, or reading an answer that comes a byte at a
-    time, heeds no time limit of a client.
+    The call goes on after the deadline: looking up a host name, and reading a reply that arrives
+    byte by byte, ignore a client's own time limits.
     """
     future = beside(call)
     if future not in wait([future], timeout=seconds).done:
@@ -48,5 +48,5 @@ def within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def something_still_waits() -> bool:
-    """Whether a call goes on that nobody waits for any more."""
+    """Whether a call still runs after its deadline."""
     return any(thread.is_alive() for thread in _threads)

@@ -1,4 +1,4 @@
-"""Why a server did not start, read from its log: what can be mended is called by its name."""
+"""Finds in a server's log why it did not start."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (r"MemoryError|Cannot allocate memory|Killed", "the machine's memory is full"),
 )
-"""What is looked for in the log, and how it is said; the first that is found counts."""
+"""Texts in a log and the reason to report for each; the first that is found counts."""
 
 _AN_ERROR = re.compile(
     r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b.*|^\w*error: ", re.IGNORECASE
 )
-"""A line that a traceback ends with, or that a command says what is wrong in."""
+"""The last line of a traceback, or the error line of a command."""
 
 _NO_REASON = re.compile(r"Application startup failed|^Exiting|^Aborted!|^Server stopped!")
-"""What a server says last and that says nothing."""
+"""Last lines of servers that do not say a reason."""
 
 _WIDTH = 300
 
 
 def why_it_ended(log: str) -> str:
-    """The reason in one line: what can be mended by its name, then the log's last error or line."""
+    """The reason in one line: a known one, else the last error in the log, else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     lines = [line for line in lines if not _NO_REASON.search(line)] or lines
     if not lines:

@@ -1,9 +1,9 @@
-"""What stands before a server's application: only this machine's own pages may talk to it.
+"""Protects a server on this machine from requests of other web sites.
 
-A server on the loopback address is reached by every page that a browser on this machine opens:
-from another origin (the page of any web site), and under another host name (a site whose name is
-pointed at 127.0.0.1 after the page was loaded, "DNS rebinding"). Prefect checks neither, so that
-its requests are looked at here first. A login is asked for besides; see `login`.
+A server on the loopback address can be reached from every page that a browser on this machine
+opens: from another origin (the page of any web site), and under another host name (a site whose
+name resolves to 127.0.0.1 after the page was loaded, "DNS rebinding"). Prefect checks neither, so
+requests are checked here first. A login is required as well; see `login`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 ALLOWED_HOSTS_VARIABLE = "PIXTRACK_ALLOWED_HOSTS"
-"""Further names, separated by commas, under which the servers that pixtrack starts may be reached:
-for a reverse proxy in front of them."""
+"""The variable with further host names, separated by commas, under which the servers that pixtrack
+starts may be reached: for a reverse proxy in front of them."""
 
 _NEVER_FRAMED = (
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"frame-ancestors 'none'"),
 )
-"""A page of another origin must not show ours in a frame and have it clicked."""
+"""Headers that keep pages of other origins from showing ours in a frame (clickjacking)."""
 
 
 def allowed_hosts() -> frozenset[str]:
@@ -39,10 +39,10 @@ def allowed_hosts() -> frozenset[str]:
 
 
 class Guard:
-    """An ASGI application that passes on what comes from this machine's own pages, and no more.
+    """An ASGI application that passes on only requests from this machine's own pages.
 
-    `allowed` are host names besides the loopback's. `starting` is held from the beginning of the
-    application's start until its end: a lock, where two starts at once trip over each other.
+    `allowed` are host names besides those of the loopback address. `starting` is a lock that is
+    held during the application's start, for applications that cannot start twice at once.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Guard:
         self._starting = starting
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serves one connection, as ASGI has it."""
+        """Serves one connection, as ASGI defines it."""
         if scope["type"] == "lifespan":
             await self._start(scope, receive, send)
             return
@@ -69,7 +69,7 @@ class Guard:
             await _refuse(refusal, send)
 
     def refusal(self, scope: Message) -> str:
-        """Why a connection is refused, in one line; "" where it is not."""
+        """Why a connection is refused, in one line; "" for one that is accepted."""
         headers = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if not self._is_ours(host):
@@ -91,7 +91,7 @@ class Guard:
         return name in self._allowed or (is_loopback(name) and not name.endswith(".localhost"))
 
     async def _start(self, scope: Message, receive: Receive, send: Send) -> None:
-        """The application's start, with `starting` held until it has started."""
+        """Starts the application, holding `starting` until it has started."""
         with ExitStack() as held:
             if self._starting is not None:
                 held.enter_context(self._starting)
@@ -105,7 +105,7 @@ class Guard:
 
 
 def _host_and_port(origin: str) -> str:
-    """What an Origin header names, as a Host header writes it; "" for `null` and for no origin."""
+    """Host and port of an Origin header, as in a Host header; "" for `null` and other values."""
     try:
         return urlsplit(origin).netloc
     except ValueError:

@@ -1,4 +1,4 @@
-"""One way to start a server as a child: on the loopback address, healthy or a reason in one line."""
+"""Starts servers as children on the loopback address, and reports in one line why one does not."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from pixtrack.tasks.servers.failures import why_it_ended
 HOST = "127.0.0.1"
 
 START_SECONDS = 180.0
-"""A first start on a slow disk makes a database: 25 s measured on two busy cores."""
+"""Limit for a start. The first one creates a database, which took 25 s on two busy cores."""
 
 _LOOK_EVERY_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is started, and how to see that it has."""
+    """How a server is started, and how its start is recognised."""
 
     what: str
     """Its name in messages: Prefect, MLflow."""
     command: tuple[str, ...]
     environment: Mapping[str, str]
     health: str
-    """The address that answers 200 once it serves; on the loopback address."""
+    """An address of this machine that answers 200 once the server has started."""
     log: Path
-    """Its output is added there."""
+    """The file that its output is appended to."""
 
 
 def free_port(wanted: int = 0) -> int:
-    """`wanted` if nothing listens there, else a port that the system picks."""
+    """`wanted` if nothing listens there, else a port that the system chooses."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -55,7 +55,10 @@ class Launched:
     """A server that was started: a process in a session of its own."""
 
     def __init__(self, server: Server, *, outlives_this_process: bool = False) -> None:
-        """Starts it and returns at once. It ends with this process, however that dies, or not."""
+        """Starts the server and returns at once.
+
+        Unless it `outlives_this_process`, it ends with this process, however that ends.
+        """
         self.server = server
         server.log.parent.mkdir(parents=True, exist_ok=True)
         with server.log.open("ab") as output:
@@ -71,7 +74,7 @@ class Launched:
             )
 
     def wait_until_healthy(self, seconds: float = START_SECONDS) -> None:
-        """Blocks until it answers. Raises UserError, with the reason and the log's path, if not."""
+        """Waits until it answers. Raises UserError, with the reason and the log's path, if not."""
         what, log = self.server.what, self.server.log
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -86,19 +89,19 @@ class Launched:
         raise UserError(f"{what}'s server did not answer within {seconds:g} s ({last}): see {log}")
 
     def output(self) -> str:
-        """What this start has written to the log."""
+        """What the server has written to the log since this start."""
         with self.server.log.open("rb") as log:
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
 
     def stop(self, seconds: float = 5.0) -> None:
-        """Ends it and all that it started: TERM, and KILL for what is there after that time."""
+        """Ends the server with all of its processes: SIGTERM, then SIGKILL after `seconds`."""
         stop(self.process, seconds)
 
 
 @contextmanager
 def running(server: Server) -> Iterator[Launched]:
-    """The server, healthy when the block begins; it ends with the block, and with this process."""
+    """Runs the server during the block, which begins when it is healthy."""
     launched = Launched(server)
     try:
         launched.wait_until_healthy()
@@ -108,7 +111,7 @@ def running(server: Server) -> Iterator[Launched]:
 
 
 def answers(health: str, seconds: float = 2.0) -> bool:
-    """Whether a server of this machine answers 200 at that address; no proxy is ever asked."""
+    """Whether a server on this machine answers 200 at the address; proxies are bypassed."""
     parts = urlsplit(health)
     connection = http.client.HTTPConnection(parts.hostname or HOST, parts.port, timeout=seconds)
     try:

@@ -1,7 +1,7 @@
-"""The login of the Prefect servers that pixtrack starts: made once, kept in the data home.
+"""The login of the Prefect servers that pixtrack starts: generated once, kept in the data home.
 
-Prefect asks every client for it (HTTP's basic authentication); without it, whatever runs on this
-machine, and whatever page a browser opens, could have the worker run its commands.
+Every client has to send it (HTTP basic authentication). Without it, any program on this machine,
+and any page in a browser, could make the worker run commands.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 
 SERVER_VARIABLE = "PREFECT_SERVER_API_AUTH_STRING"
-"""What a Prefect server asks for, as `user:password`."""
+"""The variable with the login that a Prefect server requires, as `user:password`."""
 
 CLIENT_VARIABLE = "PREFECT_API_AUTH_STRING"
-"""What Prefect's clients send."""
+"""The variable with the login that Prefect's clients send."""
 
 _USER = "pixtrack"
 _OWNER_ONLY = 0o600
 
 
 def login_file(home: Home) -> Path:
-    """Where the login is kept: one line, readable by its owner alone."""
+    """The file with the login: one line, readable by its owner alone."""
     return home.prefect / "login"
 
 
 def login(home: Home) -> str:
-    """The login of this data home's Prefect servers, as `user:password`; made at the first call.
+    """The login of this data home's Prefect servers, as `user:password`.
 
-    PREFECT_SERVER_API_AUTH_STRING takes its place. Raises UserError where the file belongs to
-    somebody else, or holds no login.
+    It is generated at the first call; PREFECT_SERVER_API_AUTH_STRING overrides it. Raises UserError
+    where the file belongs to another user, or holds no login.
     """
     if chosen := os.environ.get(SERVER_VARIABLE):
         return chosen
@@ -58,7 +58,7 @@ def login(home: Home) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """Writes a file that nobody else can read at any moment, and that is there whole or not."""
+    """Writes a file, whole or not at all, that no other user can read at any moment."""
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "w") as new:

@@ -1,8 +1,8 @@
 """`python -m pixtrack.tasks.servers.prefect_app PORT`: Prefect's server, behind the guard.
 
-The same application that `prefect server start` serves, with three things that it lacks: requests
-from other origins and under other host names are refused, two servers that start at once do not
-both migrate the database, and nothing asks about profiles. Settings come from the environment.
+The same application that `prefect server start` serves, but: requests from other origins and under
+other host names are refused, two servers that start at the same time do not both migrate the
+database, and there are no questions about profiles. Settings come from the environment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main(port: int) -> None:
         host=HOST,
         port=port,
         timeout_keep_alive=settings.server.api.keepalive_timeout,
-        # A page that still listens for events does not hold up the end.
+        # Do not wait at the end for pages that still listen for events.
         timeout_graceful_shutdown=3,
         log_level="warning",
         server_header=False,

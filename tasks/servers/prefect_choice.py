@@ -1,8 +1,7 @@
-"""Which Prefect server a command talks to: asked of Prefect itself, and looked at before any work.
+"""Finds the Prefect server that a command uses, by Prefect's own settings, and checks it.
 
-Prefect takes its address from PREFECT_API_URL, `.env`, `prefect.toml`, `pyproject.toml` or the
-active profile, in that order. Where none of these is there, there is nothing to ask, and pixtrack
-starts a server of its own.
+Prefect takes the address from PREFECT_API_URL, `.env`, `prefect.toml`, `pyproject.toml` or the
+active profile, in that order. Where none of these names a server, pixtrack starts one of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ API_VARIABLE = "PREFECT_API_URL"
 PROFILE_VARIABLE = "PREFECT_PROFILE"
 
 CONNECT_SECONDS = 5.0
-"""How long a server may take to answer before it counts as away."""
+"""Time after which a server that does not answer counts as away."""
 
 _ASK_SECONDS = 60.0
 
@@ -40,34 +39,37 @@ print(json.dumps({
     "key": secret(settings.api.key), "active": profiles.active_name, "profiles": sorted(profiles.names),
 }))
 """
-"""Run by a Python of its own: Prefect reads its settings once, and ours are made after the answer."""
+"""Run in a separate Python: Prefect reads its settings once a process, and this process's are set
+afterwards."""
 
 
 @dataclass(frozen=True)
 class ChosenServer:
-    """A Prefect server that the user has named."""
+    """A Prefect server in the user's settings."""
 
     api: str
     """Its address, without a login."""
     named_by: str
-    """Where it is named, in words: `PREFECT_API_URL`, `Prefect's profile 'team'`."""
+    """The setting that names it, in words: `PREFECT_API_URL`, `Prefect's profile 'team'`."""
     login: str = ""
-    """`user:password`, or "" where it asks for none."""
+    """`user:password`; "" for a server without a login."""
     key: str = ""
-    """The key of Prefect Cloud."""
+    """The API key, for Prefect Cloud."""
 
     def set_in(self, environment: MutableMapping[str, str]) -> None:
-        """Points Prefect's clients in that environment at the server; the address has no login."""
+        """Sets the variables that make Prefect's clients use the server; the address has no
+        login.
+        """
         environment[API_VARIABLE] = self.api
         if self.login:
             environment[CLIENT_VARIABLE] = self.login
 
 
 def chosen_server(home: Home) -> ChosenServer | None:
-    """The server that Prefect would use here, or None where the user has named none.
+    """The server that Prefect's settings name; None without one.
 
     Raises UserError for a profile that does not exist, settings that Prefect cannot read, and an
-    address that is none.
+    invalid address.
     """
     if not any(_sources()):
         api, login, key, named_by = _from_variables()
@@ -83,11 +85,11 @@ def chosen_server(home: Home) -> ChosenServer | None:
 
 
 def check(server: ChosenServer) -> None:
-    """Raises UserError, within about 5 s, where the server does not answer or wants another login."""
+    """Raises UserError, within about 5 s, where the server does not answer or refuses the login."""
     where = f"Prefect's server {shown(server.api)} ({server.named_by})"
     try:
         status = within(CONNECT_SECONDS, lambda: _status(server))
-    except Exception as error:  # whatever a client, a proxy or a name's look-up says
+    except Exception as error:  # any error of a client, a proxy or a name look-up
         reason = without_passwords(str(error) or type(error).__name__)
         raise UserError(f"{where} cannot be reached ({reason}): {_remedy(server)}") from None
     if status in (401, 403):
@@ -123,7 +125,7 @@ def _from_variables() -> tuple[str, str, str, str]:
 
 
 def _asked() -> tuple[str, str, str, str]:
-    """The same from Prefect's settings as it reads them here."""
+    """Asks Prefect for address, source, login and key in its settings."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _ASK],
@@ -153,7 +155,7 @@ def _asked() -> tuple[str, str, str, str]:
 
 
 def _sources() -> Iterator[bool]:
-    """Whether there is a place, besides plain variables, that Prefect takes settings from."""
+    """For each place besides variables that Prefect reads settings from: whether it exists."""
     yield bool(os.environ.get(PROFILE_VARIABLE))
     if named := os.environ.get("PREFECT_PROFILES_PATH"):
         yield Path(named).exists()
@@ -163,7 +165,7 @@ def _sources() -> Iterator[bool]:
         try:
             yield Path("~/.prefect/profiles.toml").expanduser().exists()
         except RuntimeError:
-            yield False  # no home folder
+            yield False  # the user has no home folder
     for name, sign in (
         (".env", "PREFECT_"),
         ("prefect.toml", ""),

@@ -1,4 +1,4 @@
-"""Prefect's server as pixtrack starts it: guarded, with a login, its database in the data home."""
+"""The Prefect server that pixtrack starts: guarded, with a login, its database in the data home."""
 
 from __future__ import annotations
 
@@ -25,31 +25,38 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""No telemetry unless the user asked for it: each tool reads another variable."""
+"""Variables that turn telemetry off unless the user sets them; each tool has its own."""
 
 _DATABASE_VARIABLES = (
     "PREFECT_SERVER_DATABASE_CONNECTION_URL",
     "PREFECT_API_DATABASE_CONNECTION_URL",
 )
 _OF_A_CLIENT = ("PREFECT_API_URL", "PREFECT_API_KEY", CLIENT_VARIABLE, "PREFECT_PROFILE")
-"""What tells Prefect which server to talk to is nothing to a server."""
+"""Variables by which a client finds its server; a server does not get them."""
 
 
 def prefect_home(home: Home) -> Path:
-    """Prefect's own folder, with its database: PREFECT_HOME, or the data home's."""
+    """Prefect's own folder with its database: PREFECT_HOME, else one in the data home."""
     chosen = os.environ.get("PREFECT_HOME")
     return Path(chosen).expanduser() if chosen else home.prefect
 
 
 def api_address(port: int) -> str:
-    """Where the API of a server of ours is that listens at that port."""
+    """The API's address of a server that pixtrack started at that port."""
     return f"http://{HOST}:{port}/api"
 
 
 def prefect_server(home: Home, port: int, log: Path, *, pages: bool) -> Server:
-    """How Prefect's server of this data home is started; `pages`: with its web interface.
+    """How this data home's Prefect server is started.
 
-    Raises UserError where its login cannot be read.
+    Args:
+        home: the data home
+        port: the port
+        log: the file for its output
+        pages: whether it serves the web interface
+
+    Raises:
+        UserError: its login cannot be read
     """
     given = {name: value for name, value in os.environ.items() if name not in _OF_A_CLIENT}
     databases = [given.get(name, "") for name in _DATABASE_VARIABLES]
@@ -62,7 +69,8 @@ def prefect_server(home: Home, port: int, log: Path, *, pages: bool) -> Server:
         SERVER_VARIABLE: login(home),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
         "PREFECT_UI_ENABLED": "true" if pages else "false",
-        # Relative: the pages talk to where they came from, under whatever port that is forwarded.
+        # A relative address: the pages use the address that they were loaded from, which may be a
+        # forwarded port.
         "PREFECT_UI_API_URL": "/api",
     }
     return Server(
@@ -76,16 +84,16 @@ def prefect_server(home: Home, port: int, log: Path, *, pages: bool) -> Server:
 
 @dataclass(frozen=True)
 class Deployed:
-    """The server that `pixtrack deploy` left running, as noted in the data home."""
+    """The note in the data home of the server that `pixtrack deploy` left running."""
 
     api: str
     pid: int
     owner: str
-    """Its process, so that another one with its number is not taken for it."""
+    """Its process, as `tasks.owners` names it: a later process may have the same id."""
 
 
 def deployed_file(home: Home) -> Path:
-    """Where the running server is noted."""
+    """The file with the note of the running server."""
     return home.prefect / "server.json"
 
 
@@ -105,16 +113,18 @@ def read_deployed(home: Home) -> Deployed | None:
 
 
 def login_for(home: Home, api: str) -> str:
-    """The login that goes with that address: that of our own running server, else "".
+    """The login for an address: that of the running server of this data home, else "".
 
-    To no other address is it ever sent: whoever listens there would have the run of ours.
+    It is sent to no other address, because whoever listens there could then use our server.
     """
     deployed = read_deployed(home)
     return login(home) if deployed and openable(deployed.api) == openable(api) else ""
 
 
 def _database(folder: Path) -> dict[str, str]:
-    """Where the database is, quoted; Prefect's own address is not, and ends at a `?` in the path."""
+    """The setting for the database's address, quoted; Prefect's default is cut at a `?` in the
+    path.
+    """
     if any(os.environ.get(name) for name in _DATABASE_VARIABLES):
         return {}
     address = sqlite_address(folder / "prefect.db").replace("sqlite:", "sqlite+aiosqlite:", 1)

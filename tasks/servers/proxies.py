@@ -1,8 +1,8 @@
-"""The addresses of this machine itself never go through a proxy, in any client or child.
+"""Makes requests to this machine bypass every proxy, in all clients and children.
 
-Every client library reads the same variables, each in its own way: httpx (Prefect, the hub, the
-endpoint), requests (MLflow), urllib and websockets. They are put right once, in the environment,
-as the process starts: children inherit it.
+The client libraries read the same variables in different ways: httpx (Prefect, the hub, the
+endpoint), requests (MLflow), urllib and websockets. So the variables are corrected once in the
+environment at the start of the process; children inherit it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _ADDRESSES = (
     "HF_ENDPOINT",
     "MODELSCOPE_DOMAIN",
 )
-"""Variables that may name a server of this machine's by another of its addresses (127.0.0.2)."""
+"""Variables that may name a server on this machine by another of its addresses (127.0.0.2)."""
 
 
 def keep_loopback_direct(environment: MutableMapping[str, str] = os.environ) -> list[str]:
-    """Adds this machine's own addresses to NO_PROXY, and drops what the clients cannot read.
+    """Adds this machine's own addresses to NO_PROXY, and removes entries that clients cannot read.
 
-    Returns a line for everything that was dropped. Does nothing where no proxy is set.
+    Returns a line for each removed entry. Does nothing where no proxy is set.
     """
     if not any(_set(environment, _PROXIES)):
         return []
@@ -46,7 +46,7 @@ def keep_loopback_direct(environment: MutableMapping[str, str] = os.environ) -> 
 
 
 def _set(environment: Mapping[str, str], names: tuple[str, ...]) -> Iterator[str]:
-    """The variables of these names that are set: clients read lower-case ones too."""
+    """The variables of these names that are set, in lower case too, as clients read them."""
     for name in names:
         for spelling in (name, name.lower()):
             if environment.get(spelling, "").strip():
@@ -77,9 +77,9 @@ def _readable_exceptions(environment: Mapping[str, str]) -> tuple[list[str], lis
 
 
 def _httpx_problem(variables: Mapping[str, str]) -> str:
-    """Why httpx does not take these variables, in a few words; "" if it does.
+    """Why httpx does not accept these variables, in a few words; "" if it does.
 
-    It says so only when a client is made, and then it ends whatever made one.
+    httpx itself raises only when a client is made, somewhere in another library.
     """
     import httpx
 

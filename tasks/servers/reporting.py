@@ -1,7 +1,7 @@
-"""Telling a server what goes on, beside the work: it may be slow, frozen or dead, and costs seconds.
+"""Sends reports to a server in the background; a slow, frozen or dead server costs only seconds.
 
-Reports go out in order, from a thread of their own, each with a deadline. After the first one that
-the server does not take, there are no more: one line says so, and the work goes on.
+Reports are sent in order in a thread of their own, each with a deadline. After the first one that
+the server does not accept no more are sent: a warning says so, and the work goes on.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ logger = logging.getLogger("pixtrack")
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 5.0
-"""How long a report may take, and how long anybody waits for one."""
+"""Time limit of a report, and of waiting for one."""
 
 
 class ServerAway(ConnectionError):
-    """The server did not take a report in time, now or before."""
+    """The server did not accept a report in time, this one or an earlier one."""
 
 
 class Reports:
-    """Reports to one server. `submit` does not wait; `ask` waits for an answer, `flush` for all.
+    """The reports to one server. `submit` does not wait; `ask` waits for a result, `flush` for all.
 
-    A report is a call that raises what went wrong: ConnectionError, TimeoutError and whatever
-    `is_away` says so of mean that the server is away; other errors cost that report alone.
+    A report is a function that sends it, and raises what goes wrong. ConnectionError, TimeoutError,
+    and errors for which `is_away` is true mean that the server is away; any other error concerns
+    that report alone.
     """
 
     def __init__(
@@ -40,7 +41,13 @@ class Reports:
         is_away: Callable[[BaseException], bool] = lambda _error: False,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
-        """`what` names the server in the line that says that it is away."""
+        """Starts without reports.
+
+        Args:
+            what: the server's name in the warning that it is away
+            is_away: whether an error means that the server is away
+            deadline_seconds: time limit of a report
+        """
         self._what = what
         self._is_away = is_away
         self._seconds = deadline_seconds
@@ -49,12 +56,12 @@ class Reports:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self.away = ""
-        """Why the server counts as away; "" while it answers."""
+        """Why the server counts as away; "" while it does not."""
 
     def submit(self, report: Callable[[], Any], key: Hashable = None) -> None:
-        """Has the report sent when its turn comes; dropped where the server is away.
+        """Queues a report; it is dropped where the server is away.
 
-        Of the reports with one `key` that have not been sent yet, only the latest is.
+        Of the queued reports with the same `key`, only the latest is sent.
         """
         if self.away:
             return
@@ -68,10 +75,10 @@ class Reports:
             self._put(lambda: self._send_latest(key))
 
     def ask(self, report: Callable[[], T]) -> T:
-        """What the report returns, once everything before it has been sent.
+        """Sends a report after all queued ones and returns its result.
 
-        Raises ServerAway where that takes longer than the deadline, and at once after a failure;
-        and whatever the report itself raises.
+        Raises ServerAway where that takes longer than the deadline, and at once where the server
+        is away; and whatever the report itself raises.
         """
         if self.away:
             raise ServerAway(self.away)
@@ -86,7 +93,7 @@ class Reports:
         return result  # type: ignore[no-any-return]
 
     def flush(self, seconds: float) -> bool:
-        """Waits until everything is sent, for so long at most; whether it is."""
+        """Waits until all reports are sent, at most `seconds`; returns whether they are."""
         if self.away or self._thread is None:
             return not self.away
         try:
@@ -96,7 +103,7 @@ class Reports:
         return not self.away
 
     def give_up(self, reason: str) -> None:
-        """Counts the server as away from now on; says so the first time."""
+        """Treats the server as away from now on, with a warning the first time."""
         with self._lock:
             if self.away:
                 return

@@ -125,7 +125,9 @@ def _opening_problem(uri: str) -> str:
 
 
 def _scheme(uri: str) -> str:
-    """The address's scheme, without a database's driver: `postgresql` of `postgresql+psycopg://`."""
+    """The address's scheme, without a database's driver: `postgresql` of
+    `postgresql+psycopg://`.
+    """
     if uri in ("databricks", "databricks-uc", "uc"):
         return uri
     scheme, separator, _ = uri.partition(":")

@@ -1,7 +1,7 @@
 """The generated sample: invoices, forms, receipts, tables and charts, drawn by code.
 
-A source of datasets like any other: `rows` yields what a hub file or an annotation file would.
-Nothing but Pillow and the fonts that matplotlib carries is needed, no file and no network.
+`rows` yields rows like those of a hub file or an annotation file. It needs Pillow and the fonts in
+matplotlib, but no files and no network.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pixtrack.tasks.datasets.sample.page import draw_page, page_random
 from pixtrack.tasks.datasets.sample.questions import choose
 
 GENERATOR_VERSION = 2
-"""Raised whenever a page or a question of some seed changes by a byte."""
+"""Increased when a page or a question of any seed changes by a byte."""
 
 __all__ = ["GENERATOR_VERSION", "rows"]
 
 
 def rows(images: int, seed: int) -> Iterator[RawRow]:
-    """The rows of the sample dataset of that many images, image by image.
+    """The rows of the sample dataset with that many images, image by image.
 
-    The same to the byte for one GENERATOR_VERSION (and one version of Pillow, whose FreeType and
-    zlib draw and pack); the first n images of a larger dataset are those of the smaller one.
+    They are the same to the byte for one GENERATOR_VERSION and one version of Pillow, whose
+    FreeType and zlib draw and compress. A larger dataset begins with the images of a smaller one.
     """
     row = 0
     for index in range(images):

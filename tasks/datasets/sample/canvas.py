@@ -1,4 +1,4 @@
-"""A page being drawn: Pillow, DejaVu fonts, and a record of every text that was put on it."""
+"""Draws a page with Pillow and DejaVu fonts, and records every text on it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def text_width(text: str, face: str, size: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """A text on the page, for whoever wants to know what is written where."""
+    """A text on the page, and where it is."""
 
     text: str
     x: float

@@ -31,7 +31,7 @@ class Page:
 
 
 def page_random(seed: int, index: int, purpose: str = "page") -> random.Random:
-    """The source of all randomness of one page: of its own, so any page can be made alone."""
+    """A random generator for one page alone, so that any page can be drawn without the others."""
     return random.Random(f"pixtrack sample {purpose} {seed}/{index}")
 
 

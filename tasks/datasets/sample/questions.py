@@ -1,4 +1,4 @@
-"""Questions about a page: their kinds, their answers in the spellings of the real datasets."""
+"""Questions about a page: their kinds, and their answers in the spellings of the real datasets."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ class Question:
 def extractive(
     text: str, *answers: str, answer_type: Literal["text", "number", "amount", "date"] = "text"
 ) -> Question:
-    """The answer is written on the page."""
+    """A question whose answer is written on the page."""
     return Question(text, answers, "extractive", answer_type)
 
 
 def unanswerable(text: str) -> Question:
-    """The page does not say."""
+    """A question that the page does not answer."""
     return Question(text, (UNANSWERABLE,), "extractive", "unanswerable")
 
 
 def counting(text: str, count: int) -> Question:
-    """How many there are; small numbers are accepted as words too."""
+    """A question for a number of things; small numbers are accepted as words too."""
     words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     spelled = (words[count],) if count < len(words) else ()
     return Question(text, (str(count), *spelled), "counting", "number")
 
 
 def which(text: str, answer: str) -> Question:
-    """Which of several is the largest, the smallest, the earliest."""
+    """A question which of several is the largest, the smallest, the earliest."""
     return Question(text, (answer,), "comparing", "text")
 
 
 def whether(text: str, truth: bool) -> Question:
-    """A comparison that is true or false."""
+    """A question whether a comparison is true."""
     return Question(text, ("yes" if truth else "no",), "comparing", "yes/no")
 
 
 def total(text: str, value: int, unit: str = "") -> Question:
-    """A sum of numbers that are on the page, with its unit where the page writes one."""
+    """A question for a sum of numbers on the page, with the unit where the page has one."""
     return Question(text, with_unit(value, unit), "sum", "number")
 
 
@@ -81,7 +81,7 @@ def amount(cents: int) -> tuple[str, ...]:
 def superlatives(
     labels: Sequence[str], values: Sequence[int], highest: Sequence[str], lowest: Sequence[str]
 ) -> list[Question]:
-    """Who has the most and the least, where one alone has."""
+    """Questions which label has the highest and the lowest value, where only one has it."""
     questions: list[Question] = []
     for phrasings, value in ((highest, max(values)), (lowest, min(values))):
         if list(values).count(value) == 1:
@@ -119,7 +119,7 @@ def threshold_counts(
 
 
 def choose(rng: random.Random, questions: Sequence[Question]) -> list[Question]:
-    """Two to six of a page's questions, the kinds mixed as the sample dataset mixes them."""
+    """Chooses two to six of a page's questions, with the sample dataset's mixture of kinds."""
     pools: dict[Kind, list[Question]] = {kind: [] for kind in KINDS}
     absent = [question for question in questions if question.answer_type == "unanswerable"]
     for question in questions:
@@ -144,10 +144,10 @@ def choose(rng: random.Random, questions: Sequence[Question]) -> list[Question]:
 
 
 def annotate(rng: random.Random, question: Question) -> Question:
-    """Now and then the answers of ten annotators in place of the accepted spellings.
+    """Replaces the accepted spellings of some questions by answers of ten annotators.
 
-    Most write what the page says, up to four in lower case or in another accepted spelling: the
-    layout of TextVQA's and VQAv2's rows.
+    This is the layout of TextVQA's and VQAv2's rows. Most annotators write what the page says, up
+    to four in lower case or in another accepted spelling.
     """
     if rng.random() >= _ANNOTATED_SHARE or question.answer_type == "date":
         return question

@@ -1,8 +1,8 @@
-"""The words of the generated documents: fixed lists, and what a page draws from them.
+"""The words of the generated documents: fixed lists, and the random choice of a page from them.
 
-Two-word names (people, companies, products, titles) come in two disjoint sets: the combinations
-held out for evaluation, and the rest, which training pages use. So no name of an evaluation page
-was ever seen in training as a whole, though its words were.
+Two-word names (people, companies, products, titles) are divided into two disjoint sets:
+combinations for evaluation, and the others, for training. So a name on an evaluation page never
+occurs in training, although both of its words do.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ _VOWELS = "aeiou"
 
 
 class Vocabulary:
-    """What one page draws its words from.
+    """The words of one page.
 
-    `held_out` chooses the evaluation's combinations, otherwise the training's. `invented` is the
-    share of words that are replaced by pronounceable nonsense, so that a model in training must
-    read letters rather than recognise words; evaluation pages have none.
+    With `held_out` its names are combinations for evaluation, otherwise for training. `invented` is
+    the share of words that are replaced by pronounceable nonsense, so that a model in training has
+    to read letters instead of recognising words; evaluation pages have none.
     """
 
     def __init__(self, rng: random.Random, held_out: bool, invented: float = 0.0) -> None:

@@ -1,7 +1,7 @@
-"""Files that a competition's server takes: one row of EXPORTERS and one module a format.
+"""Formats of competitions' submission files: one row of EXPORTERS and one module each.
 
-An exporter makes an entry of one answer; what all formats share (completeness, ids, writing) is in
-tasks.exchange.exporting. Adding a format is adding a module and a row here.
+An exporter makes the entry of one answer; what all formats share (completeness, ids, writing) is in
+tasks.exchange.exporting.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from pixtrack.tasks.exchange.exporters.evalai import evalai
 from pixtrack.tasks.exchange.exporters.rrc import rrc
 
 Exporter = Callable[[int, str], dict[str, Any]]
-"""The entry of a question's id and its answer."""
+"""Takes a question id and its answer, and returns the entry of the file."""
 
 EXPORTERS: dict[str, Exporter] = {"rrc": rrc, "evalai": evalai}

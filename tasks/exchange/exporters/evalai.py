@@ -1,8 +1,8 @@
 """The file of the VQA and TextVQA challenges on EvalAI.
 
 The result format of GT-Vision-Lab/VQA, as LLaVA's convert_vqav2_for_submission.py writes it. That
-script and lmms-eval normalise the answers besides (lower case, no articles); here they stay as the run
-predicted them, so that the server scores what was scored here.
+script and lmms-eval also normalise the answers (lower case, no articles); here they are exported
+unchanged, so that the server scores what was scored here.
 """
 
 from __future__ import annotations

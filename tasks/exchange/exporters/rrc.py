@@ -1,6 +1,7 @@
 """The Robust Reading Competition's file: DocVQA and InfographicVQA.
 
-As lmms-eval writes its submissions (tasks/docvqa/utils.py, tasks/infovqa/utils.py, test_process_results).
+As lmms-eval writes its submissions (tasks/docvqa/utils.py, tasks/infovqa/utils.py,
+test_process_results).
 """
 
 from __future__ import annotations

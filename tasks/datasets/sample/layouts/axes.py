@@ -29,7 +29,7 @@ def random_scale(rng: random.Random) -> Scale:
 
 
 def random_values(rng: random.Random, scale: Scale, count: int, written: bool) -> list[int]:
-    """Values on the axis; only fractions that the eye can tell where they are not written out."""
+    """Values on the axis; where they are not written out, only multiples that can be read off."""
     if written or scale.step == 2:
         return [rng.randint(max(1, scale.top // 12), scale.top) for _ in range(count)]
     unit = scale.step if scale.step in (5, 25) else scale.step // 2
