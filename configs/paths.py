@@ -59,6 +59,11 @@ class Home:
         return self.root / "comparisons"
 
     @property
+    def compiled(self) -> Path:
+        """What engines compiled for a model and a card, for their next start."""
+        return self.root / "compiled"
+
+    @property
     def mlflow_db(self) -> Path:
         """The default MLflow backend store (SQLite)."""
         return self.root / "mlflow.db"

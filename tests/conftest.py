@@ -1,8 +1,19 @@
 """What holds for every test."""
 
 import gc
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
+
+# Data homes of tests are new and many: what engines compile is kept beside them.
+for _name, _folder in {
+    "VLLM_CACHE_ROOT": "vllm",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+    "TRITON_CACHE_DIR": "triton",
+}.items():
+    os.environ.setdefault(_name, str(Path(tempfile.gettempdir()) / "pixtrack_tests" / _folder))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

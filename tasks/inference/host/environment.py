@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pixtrack.configs.errors import UserError
-from pixtrack.configs.paths import IMPORT_ROOT
+from pixtrack.configs.paths import IMPORT_ROOT, home
 from pixtrack.tasks.inference.host import startup
 from pixtrack.tasks.secrets import without_secrets
 
@@ -31,6 +28,15 @@ CHILD_ENVIRONMENT = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
 }
 """Variables that are set for the child unless the user has set them."""
+
+
+COMPILATION_CACHES = {
+    "VLLM_CACHE_ROOT": "vllm",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+    "TRITON_CACHE_DIR": "triton",
+}
+"""What vLLM, torch and Triton compiled is kept in folders of the data home: the second start of a
+model on a card spares half a minute and more. Set where the user has not set them."""
 
 
 def find_python(chosen: str | None = None) -> str:
@@ -62,15 +68,15 @@ def child_environment(
     Args:
         environment: this process's environment
         scratch: the engine's own folder for sockets and temporary files, which the guard deletes
-            at the end; compiled files keep their usual places
+            at the end; compiled files are kept in the data home
         cards: the cards that the child may see; (): those that this process sees
         needed: names of the secrets that the engine needs
     """
     path = [str(startup.DIRECTORY), environment.get("PYTHONPATH", "")]
-    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{_user()}"
+    compiled = home().compiled
     return {
         **CHILD_ENVIRONMENT,
-        "TORCHINDUCTOR_CACHE_DIR": str(compiled),
+        **{name: str(compiled / folder) for name, folder in COMPILATION_CACHES.items()},
         **without_secrets(environment, needed),
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "PYTHONSAFEPATH": "1",  # whatever lies in the current directory is not imported
@@ -93,11 +99,3 @@ def _visible(environment: Mapping[str, str], cards: Sequence[str]) -> dict[str, 
     names = ["CUDA_VISIBLE_DEVICES"]
     names += ["IX_VISIBLE_DEVICES"] if environment.get("IX_VISIBLE_DEVICES") else []
     return {**dict.fromkeys(names, ",".join(cards)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-
-
-def _user() -> str:
-    """The user name in the form that torch uses in the name of its cache."""
-    try:
-        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
-    except (KeyError, OSError):
-        return f"uid_{os.getuid()}"

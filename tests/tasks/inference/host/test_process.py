@@ -6,7 +6,6 @@ test_kill.py do the same with vLLM.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -21,7 +20,11 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.host import startup
-from pixtrack.tasks.inference.host.environment import child_environment, find_python
+from pixtrack.tasks.inference.host.environment import (
+    COMPILATION_CACHES,
+    child_environment,
+    find_python,
+)
 from pixtrack.tasks.inference.host.process import EngineProcess
 from pixtrack.tasks.records import Answer, ImageRef, Request
 from pixtrack.tasks.runs.journal import Journal, read_answers
@@ -351,15 +354,15 @@ def test_the_users_own_environment_wins() -> None:
     assert made["PYTHONPATH"] == f"{startup.DIRECTORY}:/theirs"
 
 
-def test_the_child_has_a_temporary_folder_of_its_own_and_keeps_what_it_compiles() -> None:
+def test_the_child_has_a_temporary_folder_of_its_own_and_keeps_what_it_compiles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made = child_environment({"TMPDIR": "/theirs"}, "/scratch")
     assert (made["TMPDIR"], made["VLLM_RPC_BASE_PATH"]) == ("/scratch", "/scratch")
-    cache = Path(made["TORCHINDUCTOR_CACHE_DIR"])
-    assert cache.parent == Path(tempfile.gettempdir())
-    torch_names_it = "from torch._inductor.runtime.cache_dir_utils import default_cache_dir as d"
-    if importlib.util.find_spec("torch"):
-        done = run_code(f"{torch_names_it}; print(d())", [])
-        assert done.stdout.strip() == str(cache)
+    monkeypatch.setenv("PIXTRACK_HOME", "/home/of/data")
+    kept = {name: child_environment({}, "/scratch")[name] for name in COMPILATION_CACHES}
+    assert {Path(folder).parent for folder in kept.values()} == {Path("/home/of/data/compiled")}
+    assert len(set(kept.values())) == len(kept)
     theirs = child_environment({"TORCHINDUCTOR_CACHE_DIR": "/kept"}, "/scratch")
     assert theirs["TORCHINDUCTOR_CACHE_DIR"] == "/kept"
 
