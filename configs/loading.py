@@ -14,6 +14,7 @@ from pixtrack.configs.complaints import complaint
 from pixtrack.configs.errors import UserError, unknown_name
 from pixtrack.configs.paths import PACKAGE_ROOT, config_folders, own_configs
 from pixtrack.configs.schema import (
+    Config,
     DatasetConfig,
     DatasetGroup,
     ModelConfig,
@@ -25,6 +26,7 @@ from pixtrack.configs.yaml_files import parse_yaml
 logger = logging.getLogger("pixtrack")
 
 M = TypeVar("M", bound=BaseModel)
+C = TypeVar("C", bound=Config)
 
 _KINDS: dict[type[BaseModel], str] = {
     ModelConfig: "models",
@@ -99,16 +101,16 @@ def _say_which(own: Path, shipped: Path) -> None:
         logger.warning("%s is used, not the shipped %s/%s", own, own.parent.name, own.name)
 
 
-def _load(model: type[M], name: str) -> M:
+def _load(model: type[C], name: str) -> C:
     path = path_of(model, name)
     if path is None:
         raise unknown_name(_KINDS[model].removesuffix("s"), name, names(model))
-    return read_yaml(path, model, name=name)
+    return read_yaml(path, model, name=name).read_from(path.parent)
 
 
-def load_all(model: type[M]) -> tuple[list[M], list[UserError]]:
+def load_all(model: type[C]) -> tuple[list[C], list[UserError]]:
     """Every configuration of one kind, by name, and the errors of those that cannot be read."""
-    found: list[M] = []
+    found: list[C] = []
     broken: list[UserError] = []
     for name in names(model):
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -14,12 +16,21 @@ from pydantic import (
 )
 
 from pixtrack.configs.endpoint_address import shown_address
+from pixtrack.configs.references import is_reference, located, short_name
+
+
+def _refers(name: Any) -> bool:
+    return isinstance(name, str) and is_reference(name)
 
 
 class Config(BaseModel):
     """Base of every configuration: frozen, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    def read_from(self, folder: Path) -> Self:  # noqa: ARG002
+        """The configuration with the relative paths of a file in that folder made absolute."""
+        return self
 
 
 class PublishedScore(Config):
@@ -319,11 +330,16 @@ class DatasetConfig(Config):
         "or whose prompt is longer than max_model_len: it is refused, its first images are shown, "
         "or images at even distances",
     )
-    metrics: tuple[str, ...] = Field(min_length=1, description="names of metrics: [anls]")
+    metrics: tuple[str, ...] = Field(
+        min_length=1,
+        description="names of metrics, and references to functions of your own: [anls, "
+        '"my_metric.py:score"]',
+    )
     headline: str = Field(description="the metric that stands for the dataset")
     evaluators: dict[str, str] = Field(
         default_factory=dict,
-        description="a metric's name to the implementation that is this dataset's official one",
+        description="a metric's name to the implementation that is this dataset's official one, or "
+        "to a function of your own",
     )
     prompt: str = Field(description="default prompt: a name in configs/prompts")
     prompt_reason: str = Field("", description="why this prompt is the default")
@@ -333,6 +349,35 @@ class DatasetConfig(Config):
     max_failed_fraction: float = Field(0.01, ge=0, le=1)
     published_scores: tuple[PublishedScore, ...] = ()
     notes: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _references_get_names(cls, values: Any) -> Any:
+        """A metric that is a reference to code gets a name, under which the reference is kept."""
+        if not isinstance(values, dict) or not isinstance(values.get("metrics"), list | tuple):
+            return values
+        references = [name for name in values["metrics"] if _refers(name)]
+        if not references:
+            return values
+        named = {reference: short_name(reference) for reference in references}
+        values = {**values, "metrics": [named.get(name, name) for name in values["metrics"]]}
+        values["headline"] = named.get(values.get("headline"), values.get("headline"))
+        own = {name: reference for reference, name in named.items()}
+        return {**values, "evaluators": {**(values.get("evaluators") or {}), **own}}
+
+    def read_from(self, folder: Path) -> DatasetConfig:
+        """With the files of its own metrics where they lie: a relative path starts at `folder`."""
+        own = {
+            name: located(one, folder) for name, one in self.evaluators.items() if is_reference(one)
+        }
+        return self.model_copy(update={"evaluators": {**self.evaluators, **own}}) if own else self
+
+    def with_metrics(self, metrics: Sequence[str], folder: Path) -> DatasetConfig:
+        """With further metrics; the files of references among them start at `folder`."""
+        named = {one: short_name(one) if is_reference(one) else one for one in metrics}
+        own = {named[one]: located(one, folder) for one in metrics if is_reference(one)}
+        names = tuple(dict.fromkeys((*self.metrics, *named.values())))
+        return self.model_copy(update={"metrics": names, "evaluators": {**self.evaluators, **own}})
 
     @field_validator("headline")
     @classmethod
@@ -377,6 +422,12 @@ class PromptVariant(Config):
     reason: str = ""
 
 
+def _located(steps: tuple[str, ...] | None, folder: Path) -> tuple[str, ...] | None:
+    if steps is None:
+        return None
+    return tuple(located(step, folder) if is_reference(step) else step for step in steps)
+
+
 class PromptConfig(Config):
     """A prompt: configs/prompts/NAME.yaml; the image always comes first."""
 
@@ -403,13 +454,23 @@ class PromptConfig(Config):
     max_new_tokens: int = Field(ge=1, description="output limit, in tokens")
     postprocess: tuple[str, ...] = Field(
         (),
-        description="steps from raw output to prediction: names in pixtrack.tasks.scoring.postprocess",
+        description="steps from raw output to prediction: names in "
+        'pixtrack.tasks.scoring.postprocess, and functions of your own ("my_steps.py:clean")',
     )
     stop: tuple[str, ...] = ()
     datasets: dict[str, PromptVariant] = Field(
         default_factory=dict, description="what differs for a dataset"
     )
     notes: str = ""
+
+    def read_from(self, folder: Path) -> PromptConfig:
+        """With the files of its own steps where they lie: a relative path starts at `folder`."""
+        datasets = {
+            name: variant.model_copy(update={"postprocess": _located(variant.postprocess, folder)})
+            for name, variant in self.datasets.items()
+        }
+        steps = _located(self.postprocess, folder)
+        return self.model_copy(update={"postprocess": steps, "datasets": datasets})
 
     def for_dataset(self, dataset: str) -> PromptConfig:
         """The prompt with the dataset's differences applied and `datasets` emptied."""

@@ -20,7 +20,7 @@ from pixtrack.configs.schema import ModelConfig, StudyConfig
 from pixtrack.tasks.environment import find_model
 from pixtrack.tasks.runs.opening import Cell
 from pixtrack.tasks.scoring.metrics import functions_of
-from pixtrack.tasks.scoring.postprocess import apply
+from pixtrack.tasks.scoring.postprocess import check_steps
 
 
 def resolve_cell(
@@ -42,7 +42,7 @@ def resolve_cell(
     functions_of(config)
     chosen = load_prompt(config.prompt if prompt in (None, "default") else str(prompt))
     chosen = chosen.for_dataset(config.name)
-    apply(chosen.postprocess, "")
+    check_steps(chosen.postprocess)
     return Cell(model, config, chosen, limit)
 
 

@@ -188,15 +188,17 @@ def add_dataset(
 
     Example: `pixtrack datasets add invoices --qa-file qa.jsonl --img-folder scans/ --metric anls`
     """
-    from pixtrack.configs.errors import unknown_name
     from pixtrack.configs.loading import load_prompt
+    from pixtrack.configs.references import is_reference, located
     from pixtrack.flows.cli import dataset_views
     from pixtrack.tasks.datasets.new_dataset import NewDataset
-    from pixtrack.tasks.scoring import METRICS
+    from pixtrack.tasks.scoring.finishing import check_metrics
+    from pixtrack.tasks.scoring.own import load
 
-    for chosen in [*(metric or []), *([headline] if headline else [])]:
-        if chosen not in METRICS:
-            raise unknown_name("metric", chosen, METRICS)
+    named = [located(one, Path.cwd()) if is_reference(one) else one for one in metric or []]
+    check_metrics([*named, *([headline] if headline else [])])
+    for reference in filter(is_reference, named):
+        load(reference)
     if prompt:
         load_prompt(prompt)
     new = NewDataset(
@@ -206,8 +208,8 @@ def add_dataset(
         answers_file=answers_file,
         text_only=text_only,
         dpi=dpi,
-        metrics=tuple(metric or ()),
-        headline=headline,
+        metrics=tuple(named),
+        headline=located(headline, Path.cwd()) if is_reference(headline) else headline,
         prompt=prompt,
         title=title,
         licence=licence,

@@ -58,6 +58,12 @@ def check_metric(
         if column not in run.scores.columns:
             known = [name for name in run.record.metrics if name in run.scores.columns]
             raise unknown_name(f"metric of {run.record.name}", column, known)
+        interval = run.summary.metrics.get(column)
+        if interval and interval.n and run.scores[column].isna().all():
+            raise UserError(
+                f"cannot compare {run.record.name} by {column}: it is one number for the whole run, "
+                "without scores of questions; name another metric with --metric"
+            )
     first, notes = runs[0], []
     for run in runs[1:]:
         one, other = columns[first.record.name], columns[run.record.name]

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pixtrack.configs.errors import UserError
+from pixtrack.configs.references import short_name
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 
 COLUMNS = (
@@ -51,7 +52,12 @@ class LoadedRun:
         """The steps from raw output to prediction; None where the run did not keep them."""
         prompt = self.config.get("prompt")
         steps = prompt.get("postprocess") if isinstance(prompt, dict) else None
-        return None if steps is None else tuple(steps)
+        return None if steps is None else tuple(self._identified(step) for step in steps)
+
+    def _identified(self, step: str) -> str:
+        """The step's name; of one of the user's own with what its file held, wherever it lay."""
+        digest = self.record.own_code.get(step)
+        return f"{short_name(step)} (file {digest[:12]})" if digest else step
 
     def prompt_policy(self) -> dict[str, Any]:
         """How questions were put and answers read: `key` to value, for equality."""

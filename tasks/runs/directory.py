@@ -135,6 +135,9 @@ class RunRecord(BaseModel):
     pages: dict[str, Any] = Field(default_factory=dict)
     """Where the dataset chooses pages: its rule (`choice`, `most`, `max_model_len`), how many
     `questions` were not shown all of their images, and how many `images` that are; {} elsewhere."""
+    own_code: dict[str, str] = Field(default_factory=dict)
+    """Metrics and post-processing steps of the user's own by which it was scored last: reference
+    (`/place/my_metric.py:score`) to the sha256 of the file."""
     invocations: list[dict[str, Any]] = Field(default_factory=list)
     """Each time questions were asked: started and ended (UTC), asked, seconds.
 

@@ -5,17 +5,23 @@ Called after asking and before tracking. It needs no engine, so it may be called
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
-from pixtrack.configs.errors import unknown_name
+from pixtrack.configs.errors import UserError, unknown_name
+from pixtrack.configs.references import is_reference, short_name
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 from pixtrack.tasks.runs.invocations import account_for_killed, note_invocation
 from pixtrack.tasks.runs.opening import OpenRun, note_pages
 from pixtrack.tasks.scoring import METRICS, score_samples
+from pixtrack.tasks.scoring.own import digests, load
 from pixtrack.tasks.scoring.scored import ScoredRun
 from pixtrack.tasks.scoring.summaries import replaced_scores, scores_changed, summarise
+
+logger = logging.getLogger(__name__)
 
 
 def finish_run(run: OpenRun, asked: AskedRun | None = None) -> RunSummary:
@@ -63,6 +69,7 @@ def write_outcome(
     """
     write_scores(run, scored)
     run.write_summary(summary)
+    record.own_code = own_code(run, dataset)
     record.status, record.message = summary.status, summary.message
     record.metrics, record.headline = dataset.metrics, dataset.headline
     run.write_record(record)
@@ -81,11 +88,34 @@ def with_metrics(
     """The dataset's configuration with the metrics that the run was scored by and `metrics` added.
 
     Metrics of the run that do not exist any more are left out. Raises UserError for an unknown name
-    in `metrics`.
+    in `metrics`; of a reference in it, a relative path starts at the current folder.
     """
-    for name in metrics:
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
+    check_metrics(metrics)
     had = [name for name in record.metrics if name in METRICS]
-    names = tuple(dict.fromkeys((*dataset.metrics, *had, *metrics)))
-    return dataset.model_copy(update={"metrics": names})
+    own = [one for one in record.own_code if short_name(one) in record.metrics]
+    return dataset.with_metrics((*had, *filter(_still_there, own), *metrics), Path.cwd())
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Raises UserError for a name that is no metric's; references are looked at when they load."""
+    for name in names:
+        if not is_reference(name) and name not in METRICS:
+            error = unknown_name("metric", name, METRICS)
+            raise UserError(f"{error}; or name a function of your own (FILE.py:FUNCTION)")
+
+
+def _still_there(reference: str) -> bool:
+    """Whether the user's own metric of a former scoring can be used again; says where not."""
+    try:
+        load(reference)
+    except UserError as error:
+        logger.warning("%s; this metric of the run is left out", error)
+        return False
+    return True
+
+
+def own_code(run: RunDirectory, dataset: DatasetConfig) -> dict[str, str]:
+    """The sha256 of every file of the user's own that scored the run, by its reference."""
+    prompt = run.read_prompt(dataset.name)
+    metrics = [dataset.evaluators.get(name, name) for name in dataset.metrics]
+    return digests((*metrics, *(prompt.postprocess if prompt else ())))

@@ -11,6 +11,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.records import Gold
 from pixtrack.tasks.scoring.limits import LONGEST_GOLD, LONGEST_PREDICTION, both_ends
+from pixtrack.tasks.scoring.own import OwnFunction
 
 ScoreFunction = Callable[[str, Gold], float | None]
 """(prediction, gold) to a score in [0, 1]; None where the metric leaves the row out."""
@@ -61,6 +62,8 @@ class Metric:
     """What else is shown beside the score: a name with its unit to the function."""
     reads_output: bool = False
     """Whether it reads the raw output, and not what the prompt's post-processing makes of it."""
+    own: OwnFunction | None = None
+    """The user's own function; then `function` is not used."""
 
     def bounded(self) -> Metric:
         """The metric with functions that read no more than LONGEST_PREDICTION of an answer and

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pixtrack.configs.errors import unknown_name
+from pixtrack.configs.references import is_reference
 from pixtrack.configs.schema import DatasetConfig
+from pixtrack.tasks.records import Gold
 from pixtrack.tasks.scoring import damqa, mathvista, mmmu, mmmu_pro, multiple_choice
 from pixtrack.tasks.scoring import mistral_evals_relaxed as relaxed
 from pixtrack.tasks.scoring.anls import anls
@@ -13,6 +15,7 @@ from pixtrack.tasks.scoring.metric import Metric, ScoreFunction
 from pixtrack.tasks.scoring.mistral_evals import mistral_evals_anls
 from pixtrack.tasks.scoring.mmlongbench_doc import f1, mmlongbench_doc
 from pixtrack.tasks.scoring.ocrbench import mean_length, ocrbench
+from pixtrack.tasks.scoring.own import load
 from pixtrack.tasks.scoring.relaxed_accuracy import relaxed_accuracy
 from pixtrack.tasks.scoring.vqa_accuracy import vqa_accuracy
 from pixtrack.tasks.scoring.vqa_accuracy_m4c import vqa_accuracy_m4c
@@ -167,12 +170,19 @@ def metric_of(dataset: DatasetConfig, name: str) -> Metric:
     """What the name stands for on this dataset: its own official evaluator where it has one.
 
     "VQA accuracy" is one evaluator's for VQAv2 and another's for TextVQA. Raises UserError for a
-    name that does not exist.
+    name that does not exist, and for a function of the user's own that cannot be loaded.
     """
     chosen = dataset.evaluators.get(name, name)
+    if is_reference(chosen):
+        own = load(chosen)
+        return Metric(name, name, own.reference, _not_used, own.version, own=own)
     if chosen not in METRICS:
         raise unknown_name(f"metric of dataset {dataset.name!r}", chosen, METRICS)
     return METRICS[chosen]
+
+
+def _not_used(prediction: str, gold: Gold) -> float | None:  # noqa: ARG001
+    raise AssertionError("a metric of the user's own is called with all of the answered question")
 
 
 def functions_of(dataset: DatasetConfig) -> dict[str, ScoreFunction]:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pixtrack.configs.errors import unknown_name
+from pixtrack.configs.references import is_reference
 from pixtrack.tasks.scoring import reasoning as thinking
 from pixtrack.tasks.scoring.limits import LONGEST_OUTPUT, both_ends
+from pixtrack.tasks.scoring.own import load
 from pixtrack.tasks.scoring.reasoning import reasoning
 
 NOT_GIVEN = "gave no final answer"
@@ -110,6 +112,24 @@ class Reading:
     """(step, state) for every step that has something to say."""
 
 
+def step(name: str) -> Callable[[str], str]:
+    """The step of that name, or the user's own that the reference names.
+
+    Raises UserError for a step that does not exist, and for a file that cannot be loaded.
+    """
+    if is_reference(name):
+        return load(name).text
+    if name not in STEPS:
+        raise unknown_name("postprocess step", name, STEPS)
+    return STEPS[name]
+
+
+def check_steps(steps: Sequence[str]) -> None:
+    """Raises UserError for a step that does not exist or cannot be loaded."""
+    for name in steps:
+        step(name)
+
+
 def read(steps: Sequence[str], text: str, cut_off: bool = False) -> Reading:
     """The prediction and its states after the named steps, in order.
 
@@ -121,11 +141,9 @@ def read(steps: Sequence[str], text: str, cut_off: bool = False) -> Reading:
     if steps:
         text = both_ends(text, LONGEST_OUTPUT)
     for name in steps:
-        if name not in STEPS:
-            raise unknown_name("postprocess step", name, STEPS)
         if name in STATES and (state := STATES[name](text, cut_off)):
             states.append((name, state))
-        text = STEPS[name](text)
+        text = step(name)(text)
     return Reading(text, tuple(states))
 
 

@@ -19,7 +19,9 @@ from pixtrack.tasks.records import Answer, Sample
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.runs.journal import read_answers, read_fingerprint
 from pixtrack.tasks.scoring import ScoredRun
+from pixtrack.tasks.scoring.finishing import check_metrics
 from pixtrack.tasks.scoring.metrics import functions_of
+from pixtrack.tasks.scoring.own import digests
 from pixtrack.tasks.scoring.predictions import check_indexes, read_predictions
 from pixtrack.tasks.scoring.score_files import summary_of, write_score_files
 from pixtrack.tasks.scoring.scored import score_outputs
@@ -59,8 +61,8 @@ def score_predictions(
     `metrics` are added to the dataset's own. Raises UserError for whatever is wrong with the files.
     """
     config = load_dataset(dataset)
-    wanted = tuple(dict.fromkeys((*config.metrics, *metrics)))
-    config = config.model_copy(update={"metrics": wanted})
+    check_metrics(metrics)
+    config = config.with_metrics(metrics, Path.cwd())
     functions_of(config)  # an unknown metric is refused before anything is read
     samples, source = _samples(config, annotations)
     steps: Sequence[str] = ()
@@ -79,6 +81,7 @@ def score_predictions(
     provenance = {
         "predictions": str(predictions),
         "postprocess": list(steps),
+        "own_code": digests((*config.evaluators.values(), *steps)),
         "annotations": source,
     }
     return scored, summary_of(scored, config, provenance)

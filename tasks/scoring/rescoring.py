@@ -14,7 +14,7 @@ from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.records import Sample
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 from pixtrack.tasks.runs.journal import read_answers
-from pixtrack.tasks.scoring.finishing import with_metrics, write_scores
+from pixtrack.tasks.scoring.finishing import own_code, with_metrics, write_scores
 from pixtrack.tasks.scoring.scored import score_outputs
 from pixtrack.tasks.scoring.summaries import scores_changed, summarise, with_new_scores
 
@@ -56,7 +56,11 @@ def rescore(
     now = with_new_scores(before, dataset, scored, "pixtrack rescore")
     write_scores(run, scored)
     run.write_summary(now)
-    changed = {"metrics": dataset.metrics, "headline": dataset.headline}
+    changed = {
+        "metrics": dataset.metrics,
+        "headline": dataset.headline,
+        "own_code": own_code(run, dataset),
+    }
     run.write_record(record.model_copy(update=changed))
     return before, now
 

@@ -20,7 +20,8 @@ from pixtrack.tasks.scoring import postprocess
 from pixtrack.tasks.scoring.breakdowns import scores_by_group
 from pixtrack.tasks.scoring.metric import Metric, ScoredAnswer, ScoreFunction
 from pixtrack.tasks.scoring.metrics import metric_of
-from pixtrack.tasks.scoring.uncertainty import interval_of_codes
+from pixtrack.tasks.scoring.own import Answered, OwnFunction, answered
+from pixtrack.tasks.scoring.uncertainty import interval_of_codes, interval_of_whole
 
 NOT_ANSWERED = "not answered"
 
@@ -65,7 +66,7 @@ def score_outputs(
 ) -> ScoredRun:
     """`score_samples` with the post-processing steps as they are, for outputs without a prompt."""
     metrics = [_Applied(name, metric_of(dataset, name), dataset) for name in dataset.metrics]
-    postprocess.apply(steps, "")  # a step that does not exist is an error even without an answer
+    postprocess.check_steps(steps)  # an error even without an answer
     rows = []
     read: Counter[tuple[str, str]] = Counter()
     readings = 0
@@ -94,12 +95,14 @@ def score_outputs(
                 **scores,
             }
         )
+    whole = {one.name: made for one in metrics if (made := one.over_the_run(rows)) is not None}
     table = _table(rows, tuple(dataset.metrics))
     codes = clusters_of(table)
     return ScoredRun(
         table=table,
         metrics={
-            name: interval_of_codes(table[name].to_numpy(), codes) for name in dataset.metrics
+            name: whole.get(name) or interval_of_codes(table[name].to_numpy(), codes)
+            for name in dataset.metrics
         },
         by=scores_by_group(table, dataset.metrics, codes),
         states=_counted(read, readings, metrics),
@@ -116,9 +119,13 @@ class _Applied:
         self._metric = metric
         self._function: ScoreFunction = metric.for_dataset(dataset)
         self._answers: list[ScoredAnswer] = []
+        self._own: list[Answered] = []
+        """What the user's own function is to score over the whole run."""
 
     def score(self, sample: Sample, answer: Answer, prediction: str) -> tuple[float | None, str]:
         """(score, state) of an answer; (None, "") where the metric leaves the row out."""
+        if self._metric.own is not None:
+            return self._by_own(self._metric.own, answered(sample, answer, prediction)), ""
         text = answer.text if self._metric.reads_output else prediction
         gold = sample.gold
         score = self._function(text, gold) if gold.answers else None
@@ -128,6 +135,29 @@ class _Applied:
         if self._metric.figures:
             self._answers.append(ScoredAnswer(text, gold, score))
         return score, self._metric.state(text, gold) if self._metric.state else ""
+
+    def _by_own(self, own: OwnFunction, one: Answered) -> float | None:
+        if own.whole_run:
+            self._own.append(one)
+            return None
+        return own.score(one)
+
+    def over_the_run(self, rows: Sequence[dict[str, object]]) -> Interval | None:
+        """Has the user's own function score all answers at once, if it is made so.
+
+        Scores of questions are put into `rows`; one number for all is returned, with its
+        uncertainty. None for every other metric.
+        """
+        own = self._metric.own
+        if own is None or not own.whole_run or not self._own:
+            return None
+        found = own.scores(self._own)
+        if isinstance(found, float):
+            return interval_of_whole(own.number, self._own, [one.group for one in self._own])
+        by_index = {one.index: score for one, score in zip(self._own, found, strict=True)}
+        for row in rows:
+            row[self.name] = by_index.get(row["index"])  # type: ignore[call-overload]
+        return None
 
     def figures(self) -> dict[str, float]:
         """What stands beside the score, over all answers so far."""

@@ -17,19 +17,24 @@ more images, 94% of 30, and 92% of 10: with a handful of images it is somewhat t
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from pixtrack.configs.errors import UserError
 from pixtrack.tasks.runs.directory import Interval
 
 CONFIDENCE = 0.95
+JACKKNIFE_GROUPS = 50
+"""Times that a number over all answers is computed again for its uncertainty."""
 _ROUNDING = 1e-12
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,46 @@ def interval_of_codes(scores: NDArray[np.float64], codes: NDArray[np.intp]) -> I
         stderr_naive=_naive_error(scores, found.mean),
         n=found.n,
     )
+
+
+def interval_of_whole(
+    function: Callable[[Sequence[T]], float], items: Sequence[T], clusters: Iterable[Hashable]
+) -> Interval:
+    """A number that is computed over all items at once (an F1, say), with its uncertainty.
+
+    The standard error is that of the jackknife which leaves out one group of clusters at a time
+    (Shao and Tu 1995, The Jackknife and Bootstrap, 2.3), the interval Student's t as for a mean.
+
+    Args:
+        function: items to a number in [0, 1]
+        items: all of them
+        clusters: each item's image
+
+    Standard error and interval are None for fewer than two clusters, where nothing varies, and
+    where the function fails on a part of the items.
+    """
+    value = function(items)
+    codes = cluster_codes(clusters)
+    groups = min(JACKKNIFE_GROUPS, int(codes.max()) + 1)
+    alone = Interval(value=100 * value, stderr=None, ci95=None, n=len(items))
+    if groups < 2:
+        return alone
+    try:
+        estimates = [
+            function(
+                [item for item, code in zip(items, codes, strict=True) if code % groups != left]
+            )
+            for left in range(groups)
+        ]
+    except UserError:
+        return alone
+    spread = np.asarray(estimates) - np.mean(estimates)
+    error = float(np.sqrt((groups - 1) / groups * (spread @ spread)))
+    if error < _ROUNDING:
+        return alone
+    half = _t_quantile(groups - 1) * error
+    low, high = max(0.0, value - half), min(1.0, value + half)
+    return alone.model_copy(update={"stderr": 100 * error, "ci95": (100 * low, 100 * high)})
 
 
 def _naive_error(scores: NDArray[np.float64], mean: float) -> float | None:

@@ -114,7 +114,7 @@ def test_a_prompts_postprocessing_can_be_asked_for(here: Path) -> None:
 def test_more_metrics_can_be_asked_for(here: Path) -> None:
     summary = score(here, "--metric", "exact_match", "-m", "anls")
     assert list(summary["metrics"]) == ["anls", "mistral_evals", "damqa", "exact_match"]
-    with pytest.raises(UserError, match=r"metric of dataset 'docvqa_val' 'exact'.*exact_match"):
+    with pytest.raises(UserError, match=r"unknown metric 'exact'.*exact_match.*FILE\.py:FUNCTION"):
         score(here, "--metric", "exact")
 
 
