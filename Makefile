@@ -16,6 +16,8 @@ LIMIT ?=
 ARGS ?=
 RUNS ?=
 STUDY ?= sample_models
+# How many processes share the tests: most of a test's time goes into waiting for a server.
+PROCESSES ?= $(shell [ "$$(nproc 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
 # Names are data: the recipes see them as shell variables, so that neither make nor the shell runs
 # what may stand in one. (ARGS is different: it is part of the command line, as it is typed.)
@@ -26,6 +28,9 @@ endef
 $(foreach name,DATASET MODEL PROMPT LIMIT RUNS STUDY,$(eval $(call literal,$(name))))
 
 export PIXTRACK_HOME ?= $(CURDIR)/data
+# Where it is set, as in many images, every start would compile all of Prefect, MLflow and vLLM anew
+# (uv installs no bytecode): 2 to 15 s each.
+unexport PYTHONDONTWRITEBYTECODE
 PREFECT_PORT ?= 4200
 
 .PHONY: help setup eval study compare test check lint bench chaos ui ui-all deploy worker docs lock screenshots clean
@@ -50,8 +55,8 @@ compare: setup ## Compare runs: RUNS="model@dataset model@dataset …"
 check: setup ## What this machine can run, and whether MODEL= fits
 	@$(BIN)/pixtrack check $${MODEL:+--model "$$MODEL"} $(ARGS)
 
-test: setup ## Run the tests (ARGS='-m "not engine"' for the quick ones)
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## Run the tests (ARGS='-m "not engine"' for the quick ones; PROCESSES=0: one at a time)
+	@$(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
 
 lint: setup ## Format, lint, types, import rules, and what Python the inference child needs
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

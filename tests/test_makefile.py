@@ -38,10 +38,11 @@ def venv(tmp_path: Path) -> Path:
     return tmp_path / "venv"
 
 
-def make(venv: Path, *arguments: str) -> list[str]:
+def make(venv: Path, *arguments: str, **variables: str) -> list[str]:
     """What `pixtrack` was given by a target."""
     command = ["make", "-s", "-C", str(REPOSITORY), f"VENV={venv}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    environment = {**os.environ, **variables}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return (venv.parent / "given").read_text().splitlines()
 
@@ -72,3 +73,12 @@ def test_the_runs_to_compare_are_words_and_nothing_else(
 
 def test_what_is_typed_in_args_is_part_of_the_command(venv: Path) -> None:
     assert make(venv, "check", "ARGS=--json --model 'a b'") == ["check", "--json", "--model", "a b"]
+
+
+def test_python_keeps_what_it_has_compiled(venv: Path) -> None:
+    """Without, each start compiles the libraries anew: many images ask for that."""
+    program = venv / "bin" / "pixtrack"
+    program.write_text(
+        f'#!/bin/sh\necho "${{PYTHONDONTWRITEBYTECODE-none}}" > {venv.parent}/given\n'
+    )
+    assert make(venv, "check", PYTHONDONTWRITEBYTECODE="1") == ["none"]

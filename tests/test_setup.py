@@ -37,7 +37,7 @@ def setup(venv: Path, *arguments: str, uv: str | None, **more: str) -> tuple[int
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / ".ci" / "setup.py"), "--venv", str(venv), *arguments],
         env={**os.environ, "PATH": f"{tools}:/usr/bin:/bin", **more}, cwd=REPOSITORY,
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     log = venv.parent / "log"
     return done.returncode, done.stdout, log.read_text().splitlines() if log.exists() else []

@@ -26,6 +26,8 @@ class Door:
         self.port = int(self._listener.getsockname()[1])
         self.taken = 0
         """How many connections have been made."""
+        self.done = 0
+        """How many of them the clients have closed again while the door was open."""
         self._connections: list[socket.socket] = []
         self._held: list[socket.socket] = []
 
@@ -80,6 +82,7 @@ class Door:
                 self._connections += [client, behind]
                 threading.Thread(target=self._pass_on, args=[behind, client], daemon=True).start()
                 self._pass_on(client, behind)
+                self.done += 1
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):

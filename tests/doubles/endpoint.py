@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import threading
@@ -24,6 +25,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0.0
     cut: bool = False
+    held: threading.Event | None = None
+    """The reply is sent once this is set."""
 
 
 def completion(text: str, finish_reason: str = "stop", **usage: Any) -> dict[str, Any]:
@@ -55,6 +58,15 @@ def _streamed(whole: dict[str, Any]) -> bytes:
 
 
 Answer = Callable[[dict[str, Any]], Reply]
+
+
+def held_after(number: int, release: threading.Event) -> Answer:
+    """The first so many questions are answered at once, the others once `release` is set.
+
+    So a run is in its middle for as long as a test wants, however busy the machine is.
+    """
+    asked = itertools.count()
+    return lambda body: Reply(completion("42"), held=release if next(asked) >= number else None)
 
 
 class _Server(ThreadingHTTPServer):
@@ -140,6 +152,8 @@ class Endpoint:
                     reply = replace(reply, body=_streamed(reply.body))
                 try:
                     time.sleep(reply.delay_seconds)
+                    if reply.held is not None:
+                        reply.held.wait(240)
                     self.send(reply)
                 finally:
                     with endpoint._lock:

@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,6 @@ import psutil
 from pixtrack.tasks.inference.host.environment import child_environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def wait_until(
-    condition: Callable[[], object], seconds: float, what: str, every: float = 0.02
-) -> float:
-    """Polls until the condition holds; returns how long that took."""
-    start = time.monotonic()
-    while not condition():
-        if time.monotonic() - start > seconds:
-            raise AssertionError(f"after {seconds} s still not: {what}")
-        time.sleep(every)
-    return time.monotonic() - start
 
 
 def alive(pids: list[int]) -> list[int]:
@@ -97,7 +84,7 @@ def run_code(code: str, path: list[Path], **environment: str) -> subprocess.Comp
     """Runs Python code to its end, with these folders first on its module path."""
     env = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(map(str, path))}
     return subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=240
     )
 
 

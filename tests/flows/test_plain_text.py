@@ -72,7 +72,7 @@ def test_a_terminal_of_another_encoding_ends_no_command(encoding: str) -> None:
         [sys.executable, "-c", program],
         env={"PYTHONIOENCODING": encoding, "PATH": "", "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr

@@ -27,7 +27,7 @@ def refused(home: Path, *arguments: str, **more: str) -> str:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 2 and done.stdout == ""
     said = done.stderr.splitlines()

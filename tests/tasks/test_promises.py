@@ -25,6 +25,7 @@ from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.opening import Cell, identity_of
 from pixtrack.tasks.scoring import score_samples
 from pixtrack.tasks.scoring.summaries import run_status, versions
+from tests.doubles.patience import wait_until
 from tests.doubles.synthetic_runs import DatasetFactory
 
 FINGERPRINT = "f" * 64
@@ -179,10 +180,7 @@ def test_what_was_answered_is_on_the_disk_when_the_journal_closes_and_soon_after
     monkeypatch.setattr(journals, "SYNC_SECONDS", 0.02)
     journal = Journal(tmp_path / "answers.jsonl", FINGERPRINT).__enter__()
     journal.append(Answer(0, "a", "stop"))
-    deadline = time.monotonic() + 5
-    while not synced and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert synced, "an answer is written through without waiting for the end"
+    wait_until(lambda: synced, "an answer is written through without waiting for the end")
     time.sleep(0.1)
     before = len(synced)
     journal.append(Answer(1, "b", "stop"))

@@ -46,7 +46,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_is_in_use_is
 ) -> None:
     mine = make_scratch()
     killed = subprocess.run(
-        [sys.executable, "-c", USER], env={**os.environ, "TMPDIR": str(place)}, timeout=30
+        [sys.executable, "-c", USER], env={**os.environ, "TMPDIR": str(place)}, timeout=120
     )
     assert killed.returncode == -9
     (place / "pixtrack-of-somebody").mkdir()

@@ -13,6 +13,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison import compare
 from pixtrack.tasks.comparison.report import write
 from tests.browser import chromium
+from tests.doubles.patience import wait_until
 from tests.doubles.synthetic_runs import DatasetFactory
 
 pytestmark = pytest.mark.browser
@@ -113,10 +114,7 @@ def open_first(driver: webdriver.Chrome) -> None:
 
 
 def eventually(check: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 5
-    while not check():
-        assert time.monotonic() < deadline, "did not happen within 5 s"
-        time.sleep(0.02)
+    wait_until(check, "the page has changed")
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE])

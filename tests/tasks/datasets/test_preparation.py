@@ -233,7 +233,7 @@ def test_two_processes_at_once_prepare_it_once_and_both_have_it(
     for job in jobs:
         job.start()
     for job in jobs:
-        job.join(60)
+        job.join(240)
     assert [job.exitcode for job in jobs] == [0, 0]
     results = [json.loads((tmp_path / f"{number}.json").read_text()) for number in range(2)]
     assert results[0][:2] == results[1][:2]
@@ -255,7 +255,7 @@ def test_a_killed_process_leaves_its_batches_and_no_lock(folder: Folder, home: H
         target=_killed, args=(folder.config(), home.root)
     )
     job.start()
-    job.join(60)
+    job.join(240)
     assert job.exitcode == -9
     seen: list[int] = []
     assert len(prepare(folder.config(), home, lambda done, _: seen.append(done)).samples) == 600

@@ -289,7 +289,7 @@ def test_two_processes_that_want_one_model_take_turns(hub: FakeHub, home: Home) 
     commit = hub.add("model", REPO, files)
     command = [sys.executable, "-c", _CHILD, REPO, commit, str(home.root)]
     children = [subprocess.Popen(command) for _ in range(2)]
-    assert [child.wait(60) for child in children] == [0, 0]
+    assert [child.wait(240) for child in children] == [0, 0]
     directory = home.models / "tiny"
     assert (directory / "consolidated.safetensors").read_bytes() == files[
         "consolidated.safetensors"

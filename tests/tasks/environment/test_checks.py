@@ -406,7 +406,7 @@ def test_the_report_runs_where_hardly_anything_is_installed(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         env={**os.environ, "PIXTRACK_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
-        timeout=60,
+        timeout=240,
     )
     lines = json.loads(done.stdout)
     assert {"name", "status", "detail", "remedy"} == set(lines[0])

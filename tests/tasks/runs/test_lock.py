@@ -34,7 +34,7 @@ if sys.argv[2:]:
 def in_another_process(run: RunDirectory) -> subprocess.CompletedProcess[str]:
     """Acquires the run's lock in a process that ends without releasing it."""
     return subprocess.run(
-        [sys.executable, "-c", LOCK, str(run.path)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", LOCK, str(run.path)], capture_output=True, text=True, timeout=240
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.servers.prefect_choice import ChosenServer, check, chosen_server
+from tests.doubles.patience import at_most
 
 
 @pytest.fixture
@@ -96,10 +97,8 @@ def test_a_profile_that_does_not_exist_is_one_line_at_once(
         monkeypatch.setenv("PREFECT_PROFILE", "nosuch")
     else:
         profiles(nothing_configured, "nosuch", mine='PREFECT_LOGGING_LEVEL = "DEBUG"')
-    started = time.monotonic()
     with pytest.raises(UserError, match=r"unknown profile .*'nosuch'.* Known: .*ephemeral"):
         choice(tmp_path)
-    assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize(
@@ -193,10 +192,11 @@ def test_a_server_that_does_not_answer_is_one_line_without_the_password(
         monkeypatch.setenv("PREFECT_API_URL", f"http://me:secret@{host}:{port}/api")
         found = choice(tmp_path)
         assert found
-        started = time.monotonic()
-        with pytest.raises(UserError, match=r"cannot be reached \(.*\): start it") as refused:
+        with (
+            at_most(),
+            pytest.raises(UserError, match=r"cannot be reached \(.*\): start it") as refused,
+        ):
             check(found)
-        assert time.monotonic() - started < 6
         said = str(refused.value)
         assert "secret" not in said and "\n" not in said and f"{host}:{port}" in said
 

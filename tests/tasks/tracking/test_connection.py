@@ -3,7 +3,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.tracking import TrackingUnavailable, check_store, tracking_uri
 from pixtrack.tasks.tracking.connection import client, reported
+from tests.doubles.patience import at_most
 
 
 def test_the_default_store_lies_in_the_data_home(home: Home) -> None:
@@ -33,23 +33,22 @@ def test_a_server_that_is_away_is_reported_at_once_with_the_local_store_offered(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    started = time.monotonic()
     with pytest.raises(TrackingUnavailable) as caught:
         check_store(f"http://127.0.0.1:{port}")
-    assert time.monotonic() - started < 5
     message = str(caught.value)
     assert "\n" not in message and "cannot be reached" in message
     assert f"sqlite:///{home.root}/mlflow.db" in message and "MLFLOW_TRACKING_URI" in message
 
 
-def test_a_server_that_never_answers_is_reported_within_five_seconds(home: Home) -> None:
+def test_a_server_that_never_answers_is_not_waited_for(home: Home) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        started = time.monotonic()
-        with pytest.raises(TrackingUnavailable, match="did not answer within 3 s"):
+        with (
+            at_most(),
+            pytest.raises(TrackingUnavailable, match="did not answer within 3 s"),
+        ):
             check_store(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - started < 5
 
 
 def test_a_password_in_the_address_is_not_printed(home: Home) -> None:

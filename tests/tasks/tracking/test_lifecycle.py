@@ -12,6 +12,7 @@ from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import begin, end, interrupted, reap, tracking_uri
 from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, tracked_file, write_tracked
 from tests.doubles.finished_runs import finished_run
+from tests.doubles.patience import wait_until
 from tests.doubles.synthetic_runs import DatasetFactory
 
 BEGIN_AND_WAIT = """
@@ -73,11 +74,10 @@ def test_the_machine_is_sampled_while_the_run_is_running(
 
     run = finished_run(dataset)
     run_id = begin(run)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and not (
-        samples_file(run).exists() and samples_file(run).read_text().count("\n") >= 3
-    ):
-        time.sleep(0.05)
+    wait_until(
+        lambda: samples_file(run).exists() and samples_file(run).read_text().count("\n") >= 3,
+        "three samples",
+    )
     log_run(run, home.images)
     lines = samples_file(run).read_text().count("\n")
     history = mlflow.get_metric_history(run_id, "system/system_memory_usage_percentage")

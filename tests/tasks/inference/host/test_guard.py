@@ -11,13 +11,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from pixtrack.tasks.inference.host import guard
-from tests.doubles.processes import alive, below, kill_at_once, program, wait_until
+from tests.doubles.patience import wait_until
+from tests.doubles.processes import alive, below, kill_at_once, program
+
+END_SECONDS = 30
+"""Until no process is alive: the stubborn ones would live for a minute."""
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 WORKER = f"""
@@ -52,7 +55,7 @@ else:
     start()
 os.close(read_end)
 if sys.argv[1] == "fork" and os.fork() == 0:
-    time.sleep(30)  # holds the lifeline open
+    time.sleep(60)  # holds the lifeline open
     os._exit(0)
 print(guard.pid, flush=True)
 code = guard.wait()
@@ -65,7 +68,7 @@ time.sleep(60)
 def started(flow: subprocess.Popen[str], pids_file: Path) -> tuple[int, list[int]]:
     assert flow.stdout is not None
     guard_pid = int(flow.stdout.readline())
-    wait_until(pids_file.exists, 10, "the worker is up")
+    wait_until(pids_file.exists, "the worker is up")
     pids = [int(pid) for pid in pids_file.read_text().split()]
     assert len(alive(pids)) == 4
     return guard_pid, pids
@@ -78,7 +81,7 @@ def test_all_end_with_the_flow(way: str, number: signal.Signals, tmp_path: Path)
         guard_pid, pids = started(flow, tmp_path / "pids")
         os.kill(flow.pid, number)
         flow.wait()
-        wait_until(lambda: not alive([guard_pid, *pids]), 5, "everything has ended")
+        wait_until(lambda: not alive([guard_pid, *pids]), "everything has ended", END_SECONDS)
     assert (tmp_path / "pids.term").exists()
 
 
@@ -100,7 +103,7 @@ def test_the_engines_temporary_folder_ends_with_it(
             "guard told": (guard_pid, signal.SIGTERM),
         }[ends]
         os.kill(pid, number)
-        wait_until(lambda: not alive([guard_pid, *pids]), 5, "everything has ended")
+        wait_until(lambda: not alive([guard_pid, *pids]), "everything has ended", END_SECONDS)
         assert not scratch.exists()
 
 
@@ -116,26 +119,24 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_shared_memory_of_a_killed_worker_is_given_back() -> None:
     read_end, lifeline = os.pipe()
     command = [sys.executable, "-I", "-S", guard.__file__, str(read_end), "1.0"]
-    started_at = time.monotonic()
     done = subprocess.run(
         [*command, sys.executable, "-c", SHARING],
         pass_fds=[read_end],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     os.close(read_end)
     os.close(lifeline)
     assert done.returncode == 128 + signal.SIGKILL
     assert not Path("/dev/shm", done.stdout.strip()).exists()
-    assert time.monotonic() - started_at < 3
 
 
 def test_all_end_with_the_worker(tmp_path: Path) -> None:
     with program(FLOW, "plain", tmp_path / "pids") as flow:
         guard_pid, pids = started(flow, tmp_path / "pids")
         os.kill(pids[0], signal.SIGKILL)
-        wait_until(lambda: not alive([guard_pid, *pids]), 2, "everything has ended")
+        wait_until(lambda: not alive([guard_pid, *pids]), "everything has ended", END_SECONDS)
         assert flow.stdout and int(flow.stdout.readline()) == 128 + signal.SIGKILL
 
 
@@ -165,7 +166,7 @@ def test_the_end_of_the_thread_that_started_it_changes_nothing(tmp_path: Path) -
     with program(FLOW, "thread", tmp_path / "pids") as flow:
         guard_pid, pids = started(flow, tmp_path / "pids")
         with pytest.raises(AssertionError):
-            wait_until(lambda: len(alive([guard_pid, *pids])) < 5, 1.2, "something has ended")
+            wait_until(lambda: len(alive([guard_pid, *pids])) < 5, "something has ended", 1.2)
 
 
 def test_descendants_are_found_in_every_session(tmp_path: Path) -> None:
@@ -177,4 +178,4 @@ def test_descendants_are_found_in_every_session(tmp_path: Path) -> None:
 
 def test_the_guard_needs_nothing_but_the_standard_library() -> None:
     code = f"import runpy; runpy.run_path({guard.__file__!r}, run_name='x')"
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=20)
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=120)

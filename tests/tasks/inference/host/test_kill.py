@@ -25,7 +25,8 @@ from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.journal import read_answers
 from pixtrack.tasks.runs.protocol import EngineSpec, Event
 from tests.doubles.asking import write_job
-from tests.doubles.processes import alive, below, kill_at_once, program, wait_until
+from tests.doubles.patience import wait_until
+from tests.doubles.processes import alive, below, kill_at_once, program
 
 FLOW = """
 import sys
@@ -42,7 +43,7 @@ with EngineProcess(spec, folder / "engine.log") as process:
         print(event.model_dump_json(), flush=True)
 """
 SAMPLING = Sampling(max_tokens=64)
-END_SECONDS = 5
+END_SECONDS = 30
 """After the kill, until no process of the engine is alive."""
 
 
@@ -71,7 +72,7 @@ def tear_last_line(journal: Path) -> int:
 
 
 def ended(pids: list[int]) -> float:
-    return wait_until(lambda: not alive(pids), END_SECONDS, "all has ended")
+    return wait_until(lambda: not alive(pids), "all has ended", END_SECONDS)
 
 
 def rest(process: subprocess.Popen[str]) -> str:
@@ -113,12 +114,12 @@ def test_killed_again_and_again_a_run_loses_nothing_asks_nothing_twice_and_leave
     # engine core.
     other = prepared(tmp_path / "other")
     with flow(tmp_path) as (process, guard), flow(other) as (_, other_guard):
-        wait_until(lambda: engine_core(guard), 60, "the engine core starts", every=0.1)
+        wait_until(lambda: engine_core(guard), "the engine core starts", 120, every=0.1)
         pids = [guard, *below(guard)]
         os.kill(psutil.Process(guard).children()[0].pid, signal.SIGKILL)
         took["worker, at the start"] = ended(pids)
         assert '"event":"engine_failed"' in rest(process)
-        wait_until(lambda: engine_core(other_guard), 60, "the engine core starts", every=0.1)
+        wait_until(lambda: engine_core(other_guard), "the engine core starts", 120, every=0.1)
         pids = [other_guard, *below(other_guard)]
         kill_at_once([other_guard, psutil.Process(other_guard).children()[0].pid])
         took["guard and worker, at the start"] = ended(pids)
@@ -126,7 +127,7 @@ def test_killed_again_and_again_a_run_loses_nothing_asks_nothing_twice_and_leave
 
     # At the first answers: the engine core is killed; the job has failed, its answers stay.
     with flow(tmp_path) as (process, guard):
-        wait_until(lambda: answered() >= 2, 90, "the first answers")
+        wait_until(lambda: answered() >= 2, "the first answers", 180)
         pids = [guard, *below(guard)]
         os.kill(engine_core(guard)[0], signal.SIGKILL)
         events = [Event.model_validate_json(line) for line in rest(process).splitlines()]
@@ -139,7 +140,7 @@ def test_killed_again_and_again_a_run_loses_nothing_asks_nothing_twice_and_leave
 
     # Near the end: the flow is killed, and the last line is torn.
     with flow(tmp_path) as (process, guard):
-        wait_until(lambda: answered() >= len(requests) - 24, 90, "near the end")
+        wait_until(lambda: answered() >= len(requests) - 24, "near the end", 180)
         pids = [guard, *below(guard)]
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

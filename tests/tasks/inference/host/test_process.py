@@ -7,14 +7,14 @@ test_kill.py do the same with vLLM.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from threading import Event as Signal
 
 import pytest
 
@@ -30,8 +30,9 @@ from pixtrack.tasks.records import Answer, ImageRef, Request
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.doubles.asking import FINGERPRINT, run_jobs, until, write_job
-from tests.doubles.endpoint import Endpoint, Reply, completion, endpoint_spec
-from tests.doubles.processes import alive, below, run_code, wait_until
+from tests.doubles.endpoint import Endpoint, Reply, completion, endpoint_spec, held_after
+from tests.doubles.patience import at_most, processor_at_most, wait_until
+from tests.doubles.processes import alive, below, run_code
 
 Ask = Callable[[int, int], list[Request]]
 
@@ -58,7 +59,7 @@ def test_a_job_goes_through_and_every_event_carries_the_counts(
         events = run_jobs(process, job)
         kinds = list(dict.fromkeys(event.event for event in events))
         assert kinds == ["starting", "ready", "progress", "job_done", "closed"]
-        assert process.pid is None or wait_until(lambda: process.pid is None, 5, "it ended")
+        assert process.pid is None or wait_until(lambda: process.pid is None, "it ended")
     assert events[1].details["served_model"] == "tiny"
     assert (events[2].total, events[2].done, events[2].job_id) == (6, 0, "job")
     done = events[-2]
@@ -161,15 +162,11 @@ def test_an_engine_that_dies_in_mid_run_keeps_what_is_answered(
     assert len(read_answers(tmp_path / "answers.jsonl")) == 3
 
 
-def slow(body: dict[str, Any]) -> Reply:
-    return Reply(completion("42"), delay_seconds=0.1)
-
-
 @pytest.mark.parametrize("way", ["close", "exception", "before ready"])
 def test_nothing_is_left_however_the_block_ends(
     way: str, endpoint: Endpoint, ask_about: Ask, tmp_path: Path
 ) -> None:
-    endpoint.answer = slow
+    endpoint.answer = held_after(6, Signal())
     job = write_job(tmp_path, ask_about(12, 4))
     pids: list[int] = []
     with pytest.raises(ZeroDivisionError):  # noqa: SIM117
@@ -179,20 +176,19 @@ def test_nothing_is_left_however_the_block_ends(
             assert process.pid
             if way != "before ready":
                 process.submit(job)
-                wait_until(lambda: len(endpoint.requests) > 4, 20, "asking")
-            wait_until(lambda: below(process.pid or 0), 5, "the worker runs")
+                wait_until(lambda: len(endpoint.requests) > 7, "asking")
+            wait_until(lambda: below(process.pid or 0), "the worker runs")
             pids = [process.pid, *below(process.pid)]
             if way == "close":
-                started = time.monotonic()
-                process.close()
-                process.close()
-                assert time.monotonic() - started < 3
+                with at_most(process.grace_seconds):  # it ends before it would be killed
+                    process.close()
+                    process.close()
                 assert not alive(pids)
             1 / 0  # noqa: B018
     assert pids and not alive(pids)
     if way != "before ready":
         answered = read_answers(tmp_path / "answers.jsonl")
-        assert 3 <= len(answered) < 48
+        assert len(answered) == 6
         with Journal(tmp_path / "answers.jsonl", FINGERPRINT) as journal:
             assert not journal.repaired
 
@@ -200,20 +196,20 @@ def test_nothing_is_left_however_the_block_ends(
 def test_a_guard_that_is_killed_takes_the_worker_with_it(
     endpoint: Endpoint, ask_about: Ask, tmp_path: Path, place: Path
 ) -> None:
-    endpoint.answer = slow
+    endpoint.answer = held_after(6, Signal())
     with EngineProcess(
         endpoint_spec(endpoint, max_concurrency=2), tmp_path / "engine.log"
     ) as process:
         process.submit(write_job(tmp_path, ask_about(12, 4)))
-        wait_until(lambda: len(endpoint.requests) > 4, 20, "asking")
+        wait_until(lambda: len(endpoint.requests) > 7, "asking")
         assert process.pid
         pids = below(process.pid)
         os.kill(process.pid, signal.SIGKILL)
-        wait_until(lambda: not alive(pids), 5, "the worker has ended")
+        wait_until(lambda: not alive(pids), "the worker has ended")
         assert len(list(place.glob("pixtrack-*"))) == 1
     assert list(place.iterdir()) == []  # nobody else was there to do it
     with Journal(tmp_path / "answers.jsonl", FINGERPRINT) as journal:
-        assert len(journal.answers()) >= 3 and not journal.repaired
+        assert len(journal.answers()) == 6 and not journal.repaired
 
 
 def test_a_flow_that_reads_no_events_holds_nothing_up(
@@ -223,7 +219,7 @@ def test_a_flow_that_reads_no_events_holds_nothing_up(
     with EngineProcess(endpoint_spec(endpoint), tmp_path / "engine.log") as process:
         process.submit(job)
         journal = tmp_path / "answers.jsonl"
-        wait_until(lambda: len(read_answers(journal)) == 240, 30, "all is answered")
+        wait_until(lambda: len(read_answers(journal)) == 240, "all is answered")
 
 
 def test_a_missing_interpreter_is_one_clear_line(
@@ -301,17 +297,23 @@ def test_an_interpreter_without_vllm_says_what_to_do(
     ],
 )
 def test_a_model_whose_files_are_not_all_there_is_told_before_vllm_is_imported(
-    missing: str, said: str, random_checkpoint: Path, tiny_spec: EngineSpec, tmp_path: Path
+    missing: str,
+    said: str,
+    random_checkpoint: Path,
+    tiny_spec: EngineSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     model = tmp_path / "model"
     if missing:
         shutil.copytree(random_checkpoint, model)
         (model / missing).unlink()
     spec = tiny_spec.model_copy(update={"model_dir": str(model)})
     with EngineProcess(spec, tmp_path / "engine.log") as process:
-        start = time.monotonic()
         failed = list(process.events())[-1]
-        assert time.monotonic() - start < 5
+    imported = (tmp_path / "engine.log").read_text(encoding="utf-8", errors="replace")
+    assert "import time:" in imported and not re.search(r"\| +(vllm|torch)$", imported, re.M)
     assert failed.event == "engine_failed"
     assert failed.message.startswith(str(model)) and said in failed.message
 
@@ -380,8 +382,7 @@ def test_the_child_imports_nothing_that_vllm_does_not_bring() -> None:
 def test_the_answers_cost_next_to_nothing_on_their_way(
     ask_about: Ask, tmp_path: Path, drawn_images: list[ImageRef]
 ) -> None:
-    with Journal(tmp_path / "answers.jsonl", FINGERPRINT) as journal:
-        start = time.perf_counter()
+    path = tmp_path / "answers.jsonl"
+    with processor_at_most(4), Journal(path, FINGERPRINT) as journal:  # 2 ms each
         for index in range(2000):
             journal.append(Answer(index, "42", "stop", 1000, 900, 2, 0.1, 0.2))
-        assert (time.perf_counter() - start) / 2000 < 0.002

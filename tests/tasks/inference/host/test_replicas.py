@@ -10,6 +10,8 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,8 @@ from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.doubles.asking import FINGERPRINT, RunningEngine, until, write_job
 from tests.doubles.endpoint import Endpoint, Reply, completion
-from tests.doubles.processes import alive, below, wait_until
+from tests.doubles.patience import wait_until
+from tests.doubles.processes import alive, below
 
 Ask = Callable[[int, int], list[Request]]
 
@@ -94,16 +97,23 @@ def test_a_replica_that_is_killed_ends_the_run_and_no_answer_is_lost(
     killed: str, ask_about: Ask, tmp_path: Path
 ) -> None:
     requests = ask_about(12, 4)
-    slow = Reply(completion("42"), delay_seconds=0.1)
-    with Endpoint(answer=lambda body: slow) as endpoint:
+    parts = [tmp_path / f"answers.part{n}.jsonl" for n in (0, 1)]
+    release = Event()
+
+    def both_have_begun() -> bool:
+        return all(len(read_answers(part)) > 2 for part in parts)
+
+    def answer(_body: dict[str, Any]) -> Reply:
+        return Reply(completion("42"), held=release if both_have_begun() else None)
+
+    with Endpoint(answer=answer) as endpoint:
         job = write_job(tmp_path, requests)
         replicas = EngineReplicas(spec(endpoint), tmp_path / "engine.log")
         with replicas:
             replicas.submit(job)
             events = replicas.events()
             until(events, "progress")
-            parts = [tmp_path / f"answers.part{n}.jsonl" for n in (0, 1)]
-            wait_until(lambda: all(len(read_answers(p)) > 2 for p in parts), 20, "answers of both")
+            wait_until(both_have_begun, "answers of both")
             processes = children(replicas)
             everything = [pid for child in processes for pid in (child, *below(child))]
             victims = [processes[1], *(below(processes[1]) if killed == "everything" else [])]
@@ -114,6 +124,7 @@ def test_a_replica_that_is_killed_ends_the_run_and_no_answer_is_lost(
         assert not alive(everything)
         answered = read_answers(Path(job.journal_path))
         assert 4 < len(answered) < len(requests)
+        release.set()
         with EngineReplicas(spec(endpoint), tmp_path / "engine.log") as replicas:
             replicas.submit(job)
             done = until(replicas.events(), "job_done")[-1]
