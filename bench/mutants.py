@@ -2,6 +2,7 @@
 
     python -m bench.mutants                      # every area, into data/mutants/
     python -m bench.mutants journal statistics   # these alone
+    python -m bench.mutants metrics --sample 200 # a part of an area's mutants, chosen at random
     python -m bench.mutants --show journal       # the survivors of the last run, as differences
 
 mutmut changes a copy of the files (an operator, a number, a string, an argument; one change at a
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -82,7 +84,12 @@ AREAS = {
     ),
     "journal": Area(
         ("tasks/runs/journal.py",),
-        ("tests/tasks/runs/test_journal.py", "tests/tasks/test_promises.py"),
+        (
+            "tests/tasks/runs/test_journal.py",
+            "tests/tasks/runs/test_parts.py",
+            "tests/tasks/runs/test_invocations.py",
+            "tests/tasks/test_promises.py",
+        ),
         without=("test_a_killed_writer_loses_no_answer_and_frees_the_lock",),
     ),
     "fingerprint": Area(
@@ -117,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("areas", nargs="*", help=f"of {', '.join(AREAS)}; default: all")
     parser.add_argument("--show", action="store_true", help="show the survivors of the last run")
+    parser.add_argument("--sample", type=int, help="only so many mutants of an area, at random")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--into", type=Path, default=REPOSITORY / "data" / "mutants")
     arguments = parser.parse_args()
@@ -128,13 +136,13 @@ def main() -> None:
         if arguments.show:
             show(folder)
             continue
-        mutate(AREAS[name], folder, arguments.processes)
+        mutate(AREAS[name], folder, arguments.processes, arguments.sample)
         for module, ends in sorted(by_module(folder).items()):
             print(f"{name:12} {module:48} {rate(ends)}", flush=True)
 
 
-def mutate(area: Area, folder: Path, processes: int) -> None:
-    """Copies the repository into the folder and runs mutmut there."""
+def mutate(area: Area, folder: Path, processes: int, sample: int | None = None) -> None:
+    """Copies the repository into the folder and runs mutmut there, on all mutants or a sample."""
     shutil.rmtree(folder, ignore_errors=True)
     copy_files(folder)
     settings = {
@@ -146,19 +154,29 @@ def mutate(area: Area, folder: Path, processes: int) -> None:
             *(("-k", f"not ({' or '.join(area.without)})") if area.without else ()),
         ],
         "pytest_add_cli_args_test_selection": list(area.tests),
-        "timeout_constant": 10.0,
+        "timeout_constant": 2.0,
+        "timeout_multiplier": 6.0,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write("\n[tool.mutmut]\n" + "\n".join(lines) + "\n")
-    with (folder / "mutmut.log").open("wb") as log:
-        done = subprocess.run(
-            [sys.executable, "-m", "mutmut", "run", "--max-children", str(processes)],
-            cwd=folder, env=_environment(), stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    if done.returncode:
+    chosen: list[str] = []
+    if sample is not None:
+        _mutmut(folder, "run", "none")  # makes the mutants and finds none of that name
+        every = [name for _, name, _ in _ends(folder)]
+        chosen = random.Random(0).sample(every, min(sample, len(every)))
+    code = _mutmut(folder, "run", "--max-children", str(processes), *chosen)
+    if code:
         tail = (folder / "mutmut.log").read_text(encoding="utf-8", errors="replace")[-2000:]
-        sys.exit(f"mutmut ended with code {done.returncode}; {folder / 'mutmut.log'} ends:\n{tail}")
+        sys.exit(f"mutmut ended with code {code}; {folder / 'mutmut.log'} ends:\n{tail}")
+
+
+def _mutmut(folder: Path, *arguments: str) -> int:
+    with (folder / "mutmut.log").open("ab") as log:
+        return subprocess.run(
+            [sys.executable, "-m", "mutmut", *arguments],
+            cwd=folder, env=_environment(), stdout=log, stderr=subprocess.STDOUT,
+        ).returncode  # fmt: skip
 
 
 def copy_files(folder: Path) -> None:
@@ -181,17 +199,19 @@ def copy_files(folder: Path) -> None:
 def by_module(folder: Path) -> dict[str, Counter[str]]:
     """How the mutants of each module ended."""
     found: dict[str, Counter[str]] = {}
-    for module, code in _ends(folder):
+    for module, _, code in _ends(folder):
         end = "killed" if code in KILLED else "survived" if code in SURVIVED else _other(code)
         found.setdefault(module, Counter())[end] += 1
     return found
 
 
-def _ends(folder: Path) -> Iterator[tuple[str, int | None]]:
+def _ends(folder: Path) -> Iterator[tuple[str, str, int | None]]:
+    """Module, mutant and exit code of each."""
     for path in sorted((folder / "mutants").rglob("*.meta")):
         module = str(path.relative_to(folder / "mutants" / "pixtrack")).removesuffix(".meta")
-        for code in json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"].values():
-            yield module, code
+        ends = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+        for name, code in ends.items():
+            yield module, name, code
 
 
 def _other(code: int | None) -> str:
@@ -201,20 +221,21 @@ def _other(code: int | None) -> str:
 
 
 def rate(ends: Counter[str]) -> str:
-    """Noticed of all, a mutant that never ends counted as noticed, and what became of the rest."""
-    noticed, every = ends["killed"] + ends["timeout"], ends.total()
+    """Noticed of those run, a mutant that never ends counted as noticed, and the rest's ends."""
+    noticed, every = ends["killed"] + ends["timeout"], ends.total() - ends["not run"]
+    if not every:
+        return "none run"
     rest = ", ".join(f"{ends[end]} {end}" for end in sorted(ends) if end != "killed" and ends[end])
     return f"{noticed:5} of {every:5} ({noticed / every:6.1%})" + (f"  {rest}" if rest else "")
 
 
 def show(folder: Path) -> None:
     """Prints each mutant that no test noticed, as a difference."""
-    for path in sorted((folder / "mutants").rglob("*.meta")):
-        for name, code in json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"].items():
-            if code in SURVIVED or _other(code) in ("untested", "not run"):
-                subprocess.run(
-                    [sys.executable, "-m", "mutmut", "show", name], cwd=folder, env=_environment()
-                )
+    for _, name, code in _ends(folder):
+        if code in SURVIVED or _other(code) == "untested":
+            subprocess.run(
+                [sys.executable, "-m", "mutmut", "show", name], cwd=folder, env=_environment()
+            )
 
 
 def _environment() -> dict[str, str]:

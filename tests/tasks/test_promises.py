@@ -173,8 +173,8 @@ def test_what_was_answered_is_on_the_disk_when_the_journal_closes_and_soon_after
     real = os.fsync
 
     def fsync(file: int) -> None:
-        synced.append(time.monotonic())
         real(file)
+        synced.append(time.monotonic())
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(journals, "SYNC_SECONDS", 0.02)

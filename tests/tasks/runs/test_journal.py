@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.records import Answer
+from pixtrack.tasks.runs import journal as journals
 from pixtrack.tasks.runs.journal import Journal, read_answers, read_fingerprint
 
 FINGERPRINT = "f" * 64
@@ -91,6 +92,70 @@ def test_zeros_left_by_a_crash_of_the_machine_are_cut(path: Path) -> None:
     assert set(read_answers(path)) == {1, 2}
 
 
+@pytest.mark.parametrize("left", [b"\0" * 4096, b"{", b'{"journal":1,"finger'])
+def test_a_journal_whose_header_never_reached_the_disk_is_begun_anew(
+    path: Path, left: bytes
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(left)
+    assert read_answers(path) == {} and read_fingerprint(path) is None
+    write(path, answer(1))
+    assert read_fingerprint(path) == FINGERPRINT and set(read_answers(path)) == {1}
+
+
+@pytest.mark.parametrize("stale", [b"xyz\n", b"[1, 2]\n", b'{"index": 3, "te\n', b"xyz\n\0\0\n7\n"])
+def test_stale_bytes_that_look_like_a_line_are_cut(path: Path, stale: bytes) -> None:
+    write(path, answer(1))
+    with path.open("ab") as file:
+        file.write(stale)
+    write(path, answer(2))
+    assert set(read_answers(path)) == {1, 2}
+
+
+def test_a_failure_never_takes_the_place_of_a_final_answer(path: Path) -> None:
+    write(path, answer(1, "", "error"), answer(1, "kept"))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[1]]))  # as a merge of two data homes may leave it
+    assert read_answers(path)[1].text == "kept"
+
+
+def test_a_system_that_takes_a_few_bytes_at_a_time_gets_the_whole_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.write
+    with Journal(path, FINGERPRINT) as journal, monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda file, data: whole(file, data[:7]))
+        journal.append(answer(1, "x" * 100))
+        patch.undo()
+        journal.append(answer(2))
+    assert read_answers(path) == {1: answer(1, "x" * 100), 2: answer(2)}
+
+
+def test_a_journal_of_a_later_version_is_refused(path: Path) -> None:
+    write(path, answer(1))
+    path.write_text(path.read_text().replace('"journal":1', '"journal":2'))
+    with pytest.raises(UserError, match="journal format 2, this pixtrack reads 1"):
+        read_answers(path)
+
+
+def test_a_file_system_without_locks_is_called_by_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: int) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(journals, "lock_descriptor", refuse)
+    with pytest.raises(UserError, match=r"answers\.jsonl: cannot be locked .No locks.*local disk"):
+        write(path, answer(1))
+
+
+def test_a_closed_journal_takes_nothing(path: Path) -> None:
+    with Journal(path, FINGERPRINT) as journal:
+        pass
+    with pytest.raises(ValueError, match=r"answers\.jsonl: the journal is closed"):
+        journal.append(answer(1))
+
+
 def test_a_damaged_line_in_the_middle_is_named(path: Path) -> None:
     write(path, answer(1), answer(2), answer(3))
     lines = path.read_text().splitlines()
@@ -104,7 +169,8 @@ def test_a_damaged_line_in_the_middle_is_named(path: Path) -> None:
 
 def test_another_runs_journal_is_refused(path: Path) -> None:
     write(path, answer(1))
-    with pytest.raises(UserError, match="belong to another run"), Journal(path, "0" * 64):
+    both = r"another run \(fingerprint f{12}, this run's is 0{12}\)"
+    with pytest.raises(UserError, match=both), Journal(path, "0" * 64):
         pass
     assert set(read_answers(path)) == {1}
 
@@ -172,7 +238,9 @@ def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyP
     with Journal(path, FINGERPRINT) as journal:
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", full)
-            with pytest.raises(UserError, match=r"cannot be written .No space left"):
+            with pytest.raises(
+                UserError, match=r"answers\.jsonl: cannot be written .No space left"
+            ):
                 journal.append(answer(2))
         journal.append(answer(3))
     assert set(read_answers(path)) == {1, 3}
