@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pixtrack.flows.plain_text import say
 
 if TYPE_CHECKING:
-    from pixtrack.configs.schema import ModelConfig
-    from pixtrack.tasks.inference.prompts.base import PromptBuilder
+    from pixtrack.tasks.inference.counting import CountedDataset
 
 
 def register(app: typer.Typer) -> None:
@@ -80,56 +79,23 @@ def _show_prompt(
 ) -> None:
     import json
 
-    from pixtrack.configs.errors import UserError
-    from pixtrack.tasks.images import BadImage, load_image
-    from pixtrack.tasks.inference.engines.base import RequestRefused
-    from pixtrack.tasks.records import ImageRef, Request
+    from pixtrack.configs.paths import home
+    from pixtrack.tasks.environment import find_model
+    from pixtrack.tasks.inference.counting import count_prompt
 
-    refs = []
-    for path in images:
-        try:
-            width, height = load_image(path).size
-        except BadImage as error:
-            raise UserError(f"{path}: {error}") from None
-        refs.append(ImageRef("", str(path), width, height))
-    if model is None:
-        from pixtrack.tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
-
-        builder: Any = MistralPrompts(Path(), max(1, len(refs)), pixtral_tokenizer_file())
-        named = f"Pixtral's tokenizer in mistral_common ({pixtral_tokenizer_file().name})"
-    else:
-        from pixtrack.tasks.environment import find_model
-
-        config = find_model(model)
-        builder, named = _builder(config, model_dir)
-    try:
-        draft = builder.draft(Request(0, tuple(refs), (text,)))
-    except RequestRefused as refusal:
-        raise UserError(f"tokens: {refusal}") from None
-    ids = list(builder.prompt(draft, [None] * len(refs)).token_ids or ())
+    config = None if model is None else find_model(model)
+    counted = count_prompt(text, images, config, home(), model_dir)
     if as_json:
-        say(
-            json.dumps(
-                {
-                    "tokenizer": named,
-                    "tokens": draft.prompt_tokens,
-                    "image_tokens": draft.image_tokens,
-                    "text_tokens": (draft.prompt_tokens or 0) - draft.image_tokens,
-                    "images": [[ref.width, ref.height] for ref in refs],
-                    "prompt": builder.text(ids),
-                    "token_ids": ids,
-                }
-            )
-        )
+        say(json.dumps(counted.to_json()))
         return
-    say(f"tokenizer     {named}")
-    say(f"tokens        {draft.prompt_tokens:,}")
-    say(f"image tokens  {draft.image_tokens:,}")
-    for ref in refs:
-        target = builder.target_size(ref.width, ref.height)
+    say(f"tokenizer     {counted.tokenizer}")
+    say(f"tokens        {counted.tokens:,}")
+    say(f"image tokens  {counted.image_tokens:,}")
+    for image in counted.images:
+        target = image.resized
         resized = f", resized to {target[0]}×{target[1]}" if target else ""
-        say(f"  {ref.path}: {ref.width}×{ref.height} pixels{resized}")
-    say(f"prompt        {_shortened(builder.text(ids))}")
+        say(f"  {image.path}: {image.width}×{image.height} pixels{resized}")
+    say(f"prompt        {_shortened(counted.prompt)}")
 
 
 def _shortened(prompt: str) -> str:
@@ -154,70 +120,30 @@ def _count_dataset(
 ) -> None:
     import json
 
-    from pixtrack.configs.errors import UserError
     from pixtrack.configs.loading import load_dataset, load_prompt
     from pixtrack.configs.paths import home
-    from pixtrack.tasks.datasets import prepare
     from pixtrack.tasks.environment import find_model
-    from pixtrack.tasks.environment.memory import plan_for_model
-    from pixtrack.tasks.inference.tokens import count_tokens, estimated_seconds
-    from pixtrack.tasks.runs.requests import PageRule, build_requests
+    from pixtrack.tasks.inference.counting import count_dataset
 
     config = find_model(model)
     data = load_dataset(dataset)
     wording = load_prompt(prompt or data.prompt).for_dataset(data.name)
-    builder, named = _builder(config, model_dir)
-    prepared = prepare(data, home())
-    samples = prepared.samples[:limit] if limit else prepared.samples
-    requests = build_requests(samples, wording, prepared.images, PageRule.of(data, config))
-    longest = config.engine.get("max_model_len")
-    report = count_tokens(requests, builder, wording.max_new_tokens, longest)
-    if report is None:
-        raise UserError(f"{model}: no prompt of {dataset} can be counted with {named}")
-    plan = plan_for_model(
-        config,
-        model_dir,
-        max_prompt_tokens=report.prompt_tokens.most,
-        max_tokens=wording.max_new_tokens,
-        refuse=False,
-    )
-    arithmetic = _arithmetic(config, model_dir)
-    seconds = estimated_seconds(report, arithmetic) if arithmetic else None
+    counted = count_dataset(config, data, wording, home(), model_dir, limit)
     if as_json:
-        say(
-            json.dumps(
-                {
-                    "model": config.name,
-                    "dataset": data.name,
-                    "prompt": wording.name,
-                    "tokenizer": named,
-                    **report.to_json(),
-                    "h100_seconds_at_limit": seconds[0] if seconds else None,
-                    "h100_seconds_expected": seconds[1] if seconds else None,
-                    "memory": plan.summary(),
-                    "fits": plan.fits,
-                }
-            )
-        )
-        return
-    _print_report(config, data.name, wording.name, named, report, seconds, plan)
+        say(json.dumps(counted.to_json()))
+    else:
+        _print_report(counted)
 
 
-def _print_report(
-    config: ModelConfig,
-    dataset: str,
-    prompt: str,
-    named: str,
-    report: Any,
-    seconds: tuple[float, float] | None,
-    plan: Any,
-) -> None:
+def _print_report(counted: CountedDataset) -> None:
     from rich.table import Table
 
     from pixtrack.flows.terminal import DataConsole
 
+    report, seconds = counted.report, counted.seconds
     console = DataConsole(soft_wrap=True)
-    table = Table(title=f"{config.title} · {dataset} · prompt {prompt}", title_justify="left")
+    title = f"{counted.model.title} · {counted.dataset} · prompt {counted.prompt}"
+    table = Table(title=title, title_justify="left")
     for heading in ("tokens", "least", "5%", "median", "95%", "most", "mean"):
         table.add_column(heading, justify="left" if heading == "tokens" else "right")
     rows = {
@@ -233,7 +159,7 @@ def _print_report(
     console.print(table)
     console.print(
         f"{report.requests:,} questions on {report.image_groups:,} image groups, "
-        f"{report.total_prompt_tokens:,} prompt tokens; counted with {named}",
+        f"{report.total_prompt_tokens:,} prompt tokens; counted with {counted.tokenizer}",
         highlight=False,
     )
     console.print(
@@ -255,66 +181,10 @@ def _print_report(
             f"{_duration(seconds[0])} at the limit, {_duration(seconds[1])} as measured",
             highlight=False,
         )
-    console.print(f"memory here: {plan.summary()}", highlight=False)
+    console.print(f"memory here: {counted.plan.summary()}", highlight=False)
 
 
 def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _files(config: ModelConfig, model_dir: Path | None) -> Path | None:
-    """The model's files, where that takes no download."""
-    from pixtrack.configs.paths import home
-    from pixtrack.tasks.download import fetch_model, files_of
-
-    if not files_of(config, model_dir).needs_network:
-        return fetch_model(config, home(), model_dir)
-    folder = home().models / config.name
-    return folder if folder.is_dir() else None
-
-
-def _builder(config: ModelConfig, model_dir: Path | None) -> tuple[PromptBuilder, str]:
-    """The model's prompt builder, and what counts in words; its weights are not needed."""
-    from pixtrack.configs.errors import UserError
-    from pixtrack.tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
-
-    if not config.source.has_files:
-        raise UserError(
-            f"{config.name} runs behind an endpoint, which counts its tokens itself: choose a model "
-            "with files (`pixtrack models`)"
-        )
-    folder = _files(config, model_dir)
-    if config.format == "mistral":
-        if folder is not None and (
-            (folder / "tekken.json").is_file() or list(folder.glob("tokenizer.model.v*"))
-        ):
-            return MistralPrompts(folder, config.max_images), f"the tokenizer of {folder}"
-        if config.family == "pixtral":
-            file = pixtral_tokenizer_file()
-            named = f"Pixtral's tokenizer in mistral_common ({file.name})"
-            return MistralPrompts(Path(), config.max_images, file), named
-    if folder is None:
-        raise UserError(
-            f"{config.name}: its tokenizer is not here: `pixtrack download {config.name}` first, or "
-            "name its files with --model-dir"
-        )
-    from pixtrack.tasks.inference.host.startup import torch_companions
-    from pixtrack.tasks.inference.prompts.hf import HfPrompts
-
-    torch_companions.install()  # transformers' processors import torchvision
-    trust = bool(config.engine.get("trust_remote_code", False))
-    return HfPrompts(folder, config.max_images, trust), f"the processor of {folder}"
-
-
-def _arithmetic(config: ModelConfig, model_dir: Path | None) -> Any:
-    from pixtrack.tasks.inference.arithmetic import Arithmetic
-
-    folder = _files(config, model_dir)
-    names = ("params.json", "config.json")
-    if folder is not None and any((folder / name).is_file() for name in names):
-        return Arithmetic.of(folder, config.family)
-    if config.dimensions is None:
-        return None
-    return Arithmetic.of_dimensions(config.dimensions, config.family)
