@@ -154,8 +154,8 @@ def mutate(area: Area, folder: Path, processes: int, sample: int | None = None) 
             *(("-k", f"not ({' or '.join(area.without)})") if area.without else ()),
         ],
         "pytest_add_cli_args_test_selection": list(area.tests),
-        "timeout_constant": 2.0,
-        "timeout_multiplier": 6.0,
+        "timeout_constant": 5.0,
+        "timeout_multiplier": 10.0,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pixtrack.configs.errors import UserError, unknown_name
+from pixtrack.configs.schema import DatasetSource, ModelSource
 
 
 def complaint(
@@ -84,13 +85,17 @@ def _dotted(keys: Sequence[Any]) -> str:
     return ".".join(str(part) for part in keys)
 
 
+_TAGS = frozenset(
+    source.model_fields["kind"].default
+    for union in (DatasetSource, ModelSource)
+    for source in get_args(get_args(union)[0])
+)
+"""What pydantic calls the members of the unions of sources: their `kind`."""
+
+
 def _is_tag(part: Any, data: Any) -> bool:
     """Whether a location part is pydantic's name of a union member, not a key of the file."""
-    return (
-        isinstance(part, str)
-        and part in {"hub", "annotations", "sample", "local", "generated", "endpoint"}
-        and not (isinstance(data, dict) and part in data)
-    )
+    return isinstance(part, str) and part in _TAGS and not (isinstance(data, dict) and part in data)
 
 
 def _plain(error: Any, model: type[BaseModel], keys: list[Any]) -> str:

@@ -134,7 +134,7 @@ def load_dataset(name: str) -> DatasetConfig:
     base, _, size = name.rpartition("-")
     if size.isdecimal() and int(size) and base in names(DatasetConfig):
         config = _load(DatasetConfig, base)
-        if config.source.kind == "sample":
+        if config.source.any_size:
             source = config.source.model_copy(update={"images": int(size)})
             return config.model_copy(
                 update={"name": name, "source": source, "images": int(size), "questions": 0}
@@ -200,7 +200,7 @@ def sized(name: str, size: int | None) -> str:
     if size is None:
         return name
     config = load_dataset(name)
-    if config.source.kind != "sample":
+    if not config.source.any_size:
         raise UserError(
             f"--size: {config.name} is as large as it is; only a generated dataset "
             "(sample) comes in any size; --limit asks the first N questions"

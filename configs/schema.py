@@ -240,7 +240,14 @@ class HubDocuments(Config):
     most_pages: int = Field(1000, ge=1, description="a PDF of more pages is a bad image")
 
 
-class HubDataset(Config):
+class DatasetSourceConfig(Config):
+    """Base of the sources of datasets."""
+
+    any_size: ClassVar[bool] = False
+    """Whether NAME-N names the dataset with N images."""
+
+
+class HubDataset(DatasetSourceConfig):
     """Parquet files on the Hugging Face hub, pinned to a revision."""
 
     kind: Literal["hub"] = "hub"
@@ -274,7 +281,7 @@ class HubDataset(Config):
     )
 
 
-class AnnotationDataset(Config):
+class AnnotationDataset(DatasetSourceConfig):
     """An annotation JSONL and an image folder: the original layout, and users' own data."""
 
     kind: Literal["annotations"] = "annotations"
@@ -288,8 +295,10 @@ class AnnotationDataset(Config):
     most_pages: int = Field(1000, ge=1, description="a PDF of more pages is a bad image")
 
 
-class SampleDataset(Config):
+class SampleDataset(DatasetSourceConfig):
     """The generated sample: documents and charts drawn by code."""
+
+    any_size: ClassVar[bool] = True
 
     kind: Literal["sample"] = "sample"
     images: int = Field(72, ge=1)

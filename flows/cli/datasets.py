@@ -110,7 +110,6 @@ def prepare_dataset(
 
     Example: `pixtrack datasets prepare docvqa_val`
     """
-    from pixtrack.configs.errors import UserError
     from pixtrack.configs.loading import is_group, load_dataset, load_group, sized
     from pixtrack.configs.paths import home
     from pixtrack.flows.cli import dataset_views, group_views
@@ -120,11 +119,9 @@ def prepare_dataset(
         return
     config = load_dataset(sized(name, size))
     if annotations is not None:
-        from pixtrack.tasks.datasets.pinned import keep
+        from pixtrack.tasks.datasets.sources import source_kind
 
-        if config.source.kind != "hub":
-            raise UserError(f"dataset {name} is not from the hub: --annotations does not apply")
-        keep(config, config.source, home(), annotations)
+        source_kind(config).keep_annotations(config, home(), annotations)
     dataset_views.prepare_with_bar(config, home())
     dataset_views.report_prepared(config, home(), as_json)
 

@@ -106,11 +106,7 @@ def _existing(new: NewDataset) -> DatasetConfig | None:
     if not NAME.fullmatch(name):
         raise UserError(f"dataset name {name!r}: use letters, digits, '_', '-' and '.', at most 80")
     base, _, size = name.rpartition("-")
-    if (
-        size.isdecimal()
-        and base in names(DatasetConfig)
-        and load_dataset(base).source.kind == "sample"
-    ):
+    if size.isdecimal() and base in names(DatasetConfig) and load_dataset(base).source.any_size:
         raise UserError(
             f"dataset name {name!r}: that is {base} with {size} images; choose another name"
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.datasets.annotations import AnnotationSource, local, stamp
 from pixtrack.tasks.datasets.rows import BytesCallback, Source
+from pixtrack.tasks.datasets.sources.base import nothing_to_keep
 
 
 class AnnotationKind:
@@ -50,6 +52,10 @@ class AnnotationKind:
         """The sha256 configured for its own file; "" where none is."""
         assert config.source.kind == "annotations"
         return config.source.sha256
+
+    def keep_annotations(self, config: DatasetConfig, home: Home, file: Path) -> None:  # noqa: ARG002
+        """Always raises UserError: none is fetched."""
+        raise nothing_to_keep(config)
 
     def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:
         """The configured columns."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
+from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig
 from pixtrack.tasks.datasets.rows import BytesCallback, Source
@@ -47,6 +49,18 @@ class SourceKind(Protocol):
         """The sha256 that is pinned for its annotation file; "" where none is."""
         ...
 
+    def keep_annotations(self, config: DatasetConfig, home: Home, file: Path) -> None:
+        """Takes in a user's copy of the dataset's annotation file, in place of fetching it.
+
+        Raises UserError for another file, and where no annotation file is fetched.
+        """
+        ...
+
     def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:
         """The configured columns, if they are those of its annotation file; else {}."""
         ...
+
+
+def nothing_to_keep(config: DatasetConfig) -> UserError:
+    """The error for `--annotations` with a dataset whose source fetches no annotation file."""
+    return UserError(f"dataset {config.name} is not from the hub: --annotations does not apply")

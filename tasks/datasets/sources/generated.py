@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, SampleDataset
 from pixtrack.tasks.datasets.rows import Batch, BytesCallback, RawRow, Source
+from pixtrack.tasks.datasets.sources.base import nothing_to_keep
 from pixtrack.tasks.records import Sample
 
 BATCH_ROWS = 32
@@ -44,6 +46,10 @@ class GeneratedKind:
     def pinned_annotations(self, config: DatasetConfig) -> str:  # noqa: ARG002
         """Always "": there is no annotation file."""
         return ""
+
+    def keep_annotations(self, config: DatasetConfig, home: Home, file: Path) -> None:  # noqa: ARG002
+        """Always raises UserError: none is fetched."""
+        raise nothing_to_keep(config)
 
     def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:  # noqa: ARG002
         """Always {}: there is no annotation file."""

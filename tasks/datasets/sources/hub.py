@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.paths import Home
@@ -48,6 +49,13 @@ class HubKind:
         """
         assert config.source.kind == "hub"
         return config.source.annotations_sha256
+
+    def keep_annotations(self, config: DatasetConfig, home: Home, file: Path) -> None:
+        """Checks the copy against the pinned sha256 and keeps it in the data home."""
+        from pixtrack.tasks.datasets.pinned import keep
+
+        assert config.source.kind == "hub"
+        keep(config, config.source, home, file)
 
     def annotation_columns(self, config: DatasetConfig) -> dict[str, str]:
         """The columns of the parquet files; {} where an annotation file is pinned.
