@@ -33,7 +33,7 @@ export PIXTRACK_HOME ?= $(CURDIR)/data
 unexport PYTHONDONTWRITEBYTECODE
 PREFECT_PORT ?= 4200
 
-.PHONY: help setup eval study compare test check lint bench chaos ui ui-all deploy worker docs lock screenshots clean
+.PHONY: help setup eval study compare test check lint bench chaos mutants ui ui-all deploy worker docs lock screenshots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,10 @@ bench: setup ## Drive modes side by side on one engine (ARGS='--architecture pix
 
 chaos: setup ## Faults at random moments of whole commands, and what they cost (ARGS='--faults 100 --seed 7')
 	@$(BIN)/python -m bench.chaos $(ARGS)
+
+mutants: setup ## Small changes that no test notices (ARGS="journal --sample 100"; minutes an area)
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python -m pip install -qq 'mutmut>=3.8,<4' $(if $(wildcard constraints/$(EXTRA).txt),-c constraints/$(EXTRA).txt)
+	@$(BIN)/python -m bench.mutants $(ARGS)
 
 ui: setup ## Open MLflow on the runs of this data home
 	@$(BIN)/pixtrack ui $(ARGS)
