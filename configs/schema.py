@@ -185,7 +185,7 @@ class ModelConfig(Config):
     )
     dimensions: Dimensions | None = None
     recipes: tuple[Recipe, ...] = Field(
-        (), description="go before `engine` on the cards they name; `given` before both"
+        (), description="override `engine` on the cards they name; `given` overrides both"
     )
     given: dict[str, Any] = Field(
         default_factory=dict,

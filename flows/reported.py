@@ -40,7 +40,7 @@ class Outcome:
 
     @property
     def ended(self) -> reaping.Ended:
-        """In Prefect's words, for the server that could not be told; "" before the end."""
+        """In Prefect's words, for a server that did not get the report; "" before the end."""
         if self.error is not None:
             return "FAILED" if isinstance(self.error, Exception) else "CRASHED"
         if self.failed:
@@ -80,8 +80,8 @@ def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments:
         _end_with_the_process(outcome.error)
     finally:
         if outcome.flow_run_id:
-            told = not reports().away
-            reaping.ended(home, outcome.flow_run_id, outcome.ended, told=told)
+            reported = not reports().away
+            reaping.ended(home, outcome.flow_run_id, outcome.ended, reported=reported)
     if not outcome.begun:
         with contextlib.suppress(Exception):
             observed.fn(*arguments)

@@ -1,1 +1,1 @@
-"""The command line: one module an area; every heavy import happens inside a command."""
+"""The command line: one module for each area. Heavy imports happen inside the commands."""

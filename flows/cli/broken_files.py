@@ -1,4 +1,4 @@
-"""How a list reports configuration files that cannot be read; it lists the others all the same."""
+"""Reports configuration files that cannot be read, after a list of those that can."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pixtrack.flows.plain_text import say
 
 
 def report_broken(broken: Sequence[UserError]) -> None:
-    """One line a broken file on stderr, with the remedy; the command then fails."""
+    """Prints one line for each broken file to stderr, with the remedy, and ends the command with
+    2.
+    """
     for error in broken:
         say(f"pixtrack: {error}: correct it, or move the file away", err=True)
     if broken:

@@ -1,4 +1,6 @@
-"""`pixtrack compare`: which run is better, by how much, and is it real."""
+"""`pixtrack compare`: which run is better, by how much, and whether the difference is
+significant.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,7 @@ def run_comparison(
     track: bool,
     as_json: bool,
 ) -> None:
-    """The command's body: resolve, compare, write, log, show."""
+    """The body of the command: finds the runs, compares them, writes, logs and shows the result."""
     import json
 
     from pixtrack.configs.paths import home as data_home
@@ -144,7 +146,7 @@ def run_comparison(
 
 
 def show(comparison: Comparison, published: Published, track: bool) -> None:
-    """The verdict, a table a dataset, and where the report lies."""
+    """Prints the verdict, a table for each dataset, and the report's path."""
     import textwrap
 
     from rich.table import Table
@@ -208,5 +210,5 @@ def show(comparison: Comparison, published: Published, track: bool) -> None:
 
 
 def _two_lines(words: str) -> str:
-    """A value over its interval, so that a table fits 80 columns."""
+    """Puts a value above its interval, so that a table fits in 80 columns."""
     return words.replace(" (", "\n").removesuffix(")")

@@ -1,4 +1,4 @@
-"""What the dataset verbs print: an overview, a card, progress, and the outcome of adding."""
+"""The output of the dataset commands: overview, card, progress, and the outcome of adding."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from pixtrack.tasks.datasets.new_dataset import NewDataset
 
 
 def print_json(data: Any) -> None:
-    """JSON alone on stdout."""
+    """Prints JSON, and nothing else, to stdout."""
     print(json_text(data))
 
 
 def overview(at: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
-    """One row a configured dataset, and what is wrong with the files that cannot be read."""
+    """One row for each configured dataset, and the errors of files that cannot be read."""
     rows = []
     configs, broken = load_all(DatasetConfig)
     for config in configs:
@@ -53,7 +53,7 @@ def overview(at: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
 
 
 def print_overview(rows: Sequence[dict[str, Any]]) -> None:
-    """The overview as a table."""
+    """Prints the overview as a table."""
     # One space between columns, so that the seven datasets fit 80 columns whole.
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("dataset", "questions", "images", "headline", "prompt", "prepared"):
@@ -77,7 +77,7 @@ def print_overview(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def print_card(view: dict[str, Any]) -> None:
-    """A dataset's card."""
+    """Prints a dataset's card."""
     console = _console()
     console.print(Text(f"{view['title']}  ({view['name']})", style="bold"))
     facts = Table(box=None, show_header=False, pad_edge=False)
@@ -208,7 +208,7 @@ def _print_published(console: DataConsole, view: dict[str, Any]) -> None:
 
 
 def contact_sheet(config: DatasetConfig, count: int, out: Path) -> None:
-    """Writes the picture; says on stderr where."""
+    """Writes the contact sheet and prints its path to stderr."""
     from pixtrack.tasks.datasets.contact_sheet import write_contact_sheet
 
     ready = load_prepared(config, home())
@@ -225,13 +225,13 @@ def contact_sheet(config: DatasetConfig, count: int, out: Path) -> None:
 
 
 def prepare_with_bar(config: DatasetConfig, at: Home) -> None:
-    """Prepares with a bar on stderr: rows done, and the file that is being fetched."""
+    """Prepares the dataset with a bar on stderr of rows done and the file being fetched."""
     with bar(f"prepare {config.name}", counted("rows")) as shown:
         prepare(config, at, shown.update, shown.downloading)
 
 
 def report_prepared(config: DatasetConfig, at: Home, as_json: bool) -> None:
-    """One line, or the card as JSON."""
+    """Prints one line about the prepared dataset, or its card as JSON."""
     view = card(config, at)
     if as_json:
         print_json(view)
@@ -247,7 +247,7 @@ def report_prepared(config: DatasetConfig, at: Home, as_json: bool) -> None:
 
 
 def columns_of(options: Sequence[str]) -> dict[str, str]:
-    """--column FIELD=KEY options as a mapping."""
+    """The options `--column FIELD=KEY` as a mapping. Raises UserError for another form."""
     chosen = {}
     for option in options:
         field, equals, key = option.partition("=")
@@ -263,7 +263,7 @@ def _say_understood(lines: Sequence[str]) -> None:
 
 
 def add(new: NewDataset, as_json: bool) -> None:
-    """Adds a dataset and says what was written and what comes next."""
+    """Adds a dataset, and prints what was written and the next command."""
     with bar(f"check {new.name}", counted("rows")) as shown:
         added = add_dataset(new, shown.update, _say_understood)
     if as_json:

@@ -1,4 +1,4 @@
-"""`--engine KEY=VALUE`, `-tp N` and `-dp N`: options of vLLM's for one command."""
+"""`--engine KEY=VALUE`, `-tp N` and `-dp N`: options of vLLM for one command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pixtrack eval`: one model on a dataset or a group, with everything started side by side."""
+"""`pixtrack eval`: one model on a dataset or a group. Slow parts start at the same time."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run_evaluation(
     as_json: bool,
     timings: bool,
 ) -> None:
-    """The command's body: starts the slow things side by side, runs the flow, shows the outcome."""
+    """The body of the command: starts the slow parts, runs the flow, and shows the outcome."""
     from pixtrack.configs.paths import home as data_home
     from pixtrack.flows.local_prefect import LocalPrefect
     from pixtrack.flows.session import quiet_terminal, told_when_cancelled
@@ -138,7 +138,7 @@ def run_evaluation(
 def _start_engine(
     config: ModelConfig, cells: Sequence[Cell], home: Home, model_dir: Path | None
 ) -> None:
-    """Starts the engine at once where its files are here and a question may be unanswered."""
+    """Starts the engine now if its files are here and some question may be unanswered."""
     from pixtrack.tasks.datasets import load_prepared
     from pixtrack.tasks.download import fetch_model, files_of, local_files, model_identity
     from pixtrack.tasks.inference.starting import engine_facts, longest_request, start_early
@@ -163,7 +163,7 @@ def _start_engine(
 
 
 def _show(data: dict[str, Any], as_json: bool, timings: bool) -> None:
-    """Prints the outcome; exit 1 where a run failed or was not logged."""
+    """Prints the outcome; exits with 1 where a run failed or was not logged."""
     from pixtrack.tasks.timings import print_timings
 
     runs = data["runs"] if "group" in data else [data]

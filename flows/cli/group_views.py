@@ -1,4 +1,4 @@
-"""What the dataset verbs do with a group of datasets: list, show and prepare it."""
+"""The dataset commands for a group of datasets: list, show and prepare it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pixtrack.tasks.datasets.card import card
 
 
 def groups() -> tuple[list[DatasetGroup], list[UserError]]:
-    """The configured groups, and what is wrong with the files that cannot be read."""
+    """The configured groups, and the errors of files that cannot be read."""
     return load_all(DatasetGroup)
 
 
 def with_groups(
     rows: Sequence[dict[str, Any]], found: Sequence[DatasetGroup]
 ) -> list[dict[str, Any]]:
-    """The rows of a list of datasets, each with the names of the groups that it is in."""
+    """The rows of a list of datasets, each with the names of its groups."""
     return [
         {**row, "groups": [group.name for group in found if row["name"] in group.datasets]}
         for row in rows
@@ -32,7 +32,7 @@ def with_groups(
 
 
 def print_groups(found: Sequence[DatasetGroup]) -> None:
-    """The groups, each with its datasets."""
+    """Prints the groups, each with its datasets."""
     if not found:
         return
     console = DataConsole(highlight=False)
@@ -44,7 +44,7 @@ def print_groups(found: Sequence[DatasetGroup]) -> None:
 
 
 def show_group(group: DatasetGroup, at: Home, as_json: bool) -> None:
-    """The group's title, datasets and notes; with `as_json`, the cards of its datasets too."""
+    """Prints the group's title, datasets and notes; as JSON with the cards of its datasets."""
     members = [load_dataset(name) for name in group.datasets]
     if as_json:
         cards = [card(member, at) for member in members]

@@ -1,4 +1,4 @@
-"""`pixtrack`: puts the verbs together and turns a UserError into one line and an exit code."""
+"""`pixtrack`: registers the commands, and turns a UserError into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -66,13 +66,14 @@ _FOR_THE_USER = {
     errno.EEXIST,
     errno.ENAMETOOLONG,
 }
-"""What the file system says of a place that cannot be written: the user's to mend, wherever met."""
+"""Errors of the file system that a user can mend (full disk, missing rights), wherever they
+occur."""
 
 _COLLECT_EVERY = 50_000
 """New objects between two garbage collections, where Python's default is 700.
 
-Prefect, MLflow and pandas make some hundred thousand objects as they are imported, all of which
-stay: searching them for garbage again and again is a tenth of a short command's time.
+Importing Prefect, MLflow and pandas creates some hundred thousand lasting objects: frequent garbage
+collections take a tenth of a short command's time.
 """
 
 
@@ -95,7 +96,7 @@ def main() -> None:
         leave_at_once(1)
         sys.exit(1)
     finally:
-        # Python searches everything for garbage once more as it ends: a second for nothing.
+        # Python's own exit would take a second for a last garbage collection.
         gc.freeze()
 
 
@@ -116,7 +117,7 @@ def _run() -> None:
 
 
 def _somewhere() -> str:
-    """Where it was that a file could not be written: the system says which one only on opening."""
+    """Words for the place where writing failed; only an error of opening names the file."""
     import os
 
     return os.environ.get("PIXTRACK_HOME") or "data"

@@ -36,12 +36,12 @@ GUIDE_ROWS = {
 
 
 def print_json(data: Any) -> None:
-    """JSON alone on stdout."""
+    """Prints JSON, and nothing else, to stdout."""
     print(json_text(data))
 
 
 def overview(home: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
-    """One row a configured model, and what is wrong with the files that cannot be read."""
+    """One row for each configured model, and the errors of files that cannot be read."""
     rows = []
     configs, broken = load_all(ModelConfig)
     for config in configs:
@@ -63,7 +63,7 @@ def overview(home: Home) -> tuple[list[dict[str, Any]], list[UserError]]:
 
 
 def _here(config: ModelConfig, files: Path | None, home: Home) -> str:
-    """In a few words: can this model run on this machine, and are its files here?"""
+    """A few words on whether the model can run on this machine, and whether its files are here."""
     if not config.source.has_files:
         return "through its endpoint"
     try:
@@ -83,7 +83,7 @@ def _with_sizes(config: ModelConfig, home: Home, model_dir: Path | None) -> Path
 
 
 def print_overview(rows: Sequence[dict[str, Any]]) -> None:
-    """The overview as a table on stdout."""
+    """Prints the overview as a table."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("model", "parameters", "size", "licence", "on this machine"):
         table.add_column(
@@ -106,7 +106,7 @@ def print_overview(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def card(config: ModelConfig, home: Home, model_dir: Path | None) -> dict[str, Any]:
-    """A model's file beside its memory plan here."""
+    """A model's configuration and its memory plan on this machine, JSON-ready."""
     files = local_files(config, home, model_dir)
     manifest = read_manifest(files) if files else None
     plan: MemoryPlan | None = None
@@ -135,7 +135,7 @@ def card(config: ModelConfig, home: Home, model_dir: Path | None) -> dict[str, A
 
 
 def _pairs(plan: MemoryPlan) -> list[tuple[str, str]]:
-    """The plan's rows with repeated names (notes) joined."""
+    """The rows of the plan; rows with the same name (notes) are joined."""
     joined: dict[str, str] = {}
     for name, value in plan.rows():
         joined[name] = f"{joined[name]}; {value}" if name in joined else value
@@ -143,7 +143,9 @@ def _pairs(plan: MemoryPlan) -> list[tuple[str, str]]:
 
 
 def _card_text(config: ModelConfig) -> str:
-    """The card's markdown; a card that names a .md file is read from the configs folder."""
+    """The card as Markdown; a card that is the name of a .md file is read from the configs
+    folder.
+    """
     if not config.card.strip().endswith(".md") or "\n" in config.card.strip():
         return config.card
     path = config_file(config.card.strip())
@@ -156,7 +158,7 @@ def _card_text(config: ModelConfig) -> str:
 
 
 def print_card(view: dict[str, Any]) -> None:
-    """The card, then the facts, then what this machine can do with the model."""
+    """Prints the card, then the configuration, then what this machine can do with the model."""
     console = DataConsole()
     model = view["model"]
     console.print(Panel(Markdown(view["card"] or "(no card)"), title=model["title"]))
@@ -247,7 +249,7 @@ def comparison(chosen: Sequence[str]) -> tuple[dict[str, dict[str, str]], list[U
 
 
 def print_comparison(table: dict[str, dict[str, str]], markdown: bool) -> None:
-    """The guide's table: a feature a row, a model a column."""
+    """Prints the guide's table: a row for each feature, a column for each model."""
     titles = list(table)
     if markdown:
         say(f"| Feature | {' | '.join(titles)} |")
@@ -265,7 +267,7 @@ def print_comparison(table: dict[str, dict[str, str]], markdown: bool) -> None:
 
 
 def print_checks(checks: Sequence[Check]) -> None:
-    """The machine's report, with remedies below their lines."""
+    """Prints the report on the machine, with remedies below their lines."""
     table = Table(box=None, show_header=False)
     table.add_column()
     table.add_column(style="bold", no_wrap=True)

@@ -110,7 +110,7 @@ def add_model(
     Example: `pixtrack models add mine Qwen/Qwen2.5-VL-3B-Instruct --max-images 8`
     """
     from pixtrack.configs.paths import home
-    from pixtrack.tasks.environment.adding import add
+    from pixtrack.tasks.environment.model_file import add
 
     said = {"title": title, "licence": licence, "max_images": max_images}
     path, model = add(name, source, home(), said, served_model, replace)

@@ -1,4 +1,4 @@
-"""`pixtrack runs` and `errors`: what the runs on disk hold."""
+"""`pixtrack runs` and `errors`: lists and shows runs, and their worst answers."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
             "-" if row["samples_per_s"] is None else f"{row['samples_per_s']:.1f}",
             Text(", ".join(mark for mark in marks if mark), style="dim"),
         )
-    # A pipe has no width of its own: do not fold names for it.
+    # A pipe has no width: names are not folded for it.
     console = DataConsole() if sys.stdout.isatty() else DataConsole(width=200)
     console.print(table)
 

@@ -71,7 +71,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _show(summary: Mapping[str, Any], out: Path) -> None:
-    """The scores as a table on standard output."""
+    """Prints the scores as a table."""
     from rich.table import Table
     from rich.text import Text
 
@@ -107,7 +107,7 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
 
 
 def _counts(states: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The states of a summary as they were before it was written as JSON."""
+    """The states of a summary, converted back from the form in JSON."""
     from pixtrack.tasks.runs.directory import Count
 
     return {

@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show(outcome: dict[str, Any], as_json: bool, timings: bool) -> None:
-    """The cells as a table, the verdict, and where the comparison is."""
+    """Prints the cells as a table, the verdict, and the comparison's path."""
     from rich.table import Table
     from rich.text import Text
 

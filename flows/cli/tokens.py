@@ -99,7 +99,7 @@ def _show_prompt(
 
 
 def _shortened(prompt: str) -> str:
-    """Runs of one image token, and of alike rows, as counts: ([IMG]×50[IMG_BREAK])×63."""
+    """Writes repeated image tokens and repeated rows as counts: ([IMG]×50[IMG_BREAK])×63."""
     import re
 
     def counted(run: re.Match[str]) -> str:

@@ -122,8 +122,8 @@ def _one_dataset(dataset: DatasetComparison) -> str:
     """The verdicts on one dataset, those of one kind against one opponent in one sentence."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for pair in dataset.differences:
-        told = pair.outcome in ("better", "worse", "not scored")
-        kind: str = pair.outcome if told else "no difference"
+        has_outcome = pair.outcome in ("better", "worse", "not scored")
+        kind: str = pair.outcome if has_outcome else "no difference"
         runs = kinds.setdefault((kind, dataset.row(pair.against).label), [])
         runs.append(dataset.row(pair.run).label)
     sentences = []

@@ -21,9 +21,9 @@ from pixtrack.tasks.datasets.annotations import (
     AnnotationSource,
     file_sha256,
 )
-from pixtrack.tasks.datasets.checks import row_problem
 from pixtrack.tasks.datasets.converting import Questions, read_questions
 from pixtrack.tasks.datasets.new_dataset import NewDataset
+from pixtrack.tasks.datasets.row_check import row_problem
 from pixtrack.tasks.datasets.rows import RawRow
 from pixtrack.tasks.datasets.understanding import counted
 from pixtrack.tasks.files import write_atomically

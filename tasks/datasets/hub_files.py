@@ -12,8 +12,8 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, HubDataset
 from pixtrack.tasks.datasets.annotations import file_sha256
-from pixtrack.tasks.datasets.hub import DatasetRepo, cached_files, offline
 from pixtrack.tasks.datasets.hub_documents import HubDocuments
+from pixtrack.tasks.datasets.hub_repository import DatasetRepo, cached_files, offline
 from pixtrack.tasks.datasets.manifest import folder
 from pixtrack.tasks.datasets.pdf_pages import PdfPages
 from pixtrack.tasks.datasets.rows import BytesCallback

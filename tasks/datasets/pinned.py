@@ -18,7 +18,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, HubDataset
 from pixtrack.tasks.datasets.annotations import COLUMNS, file_sha256, read_records
 from pixtrack.tasks.datasets.fields import to_row
-from pixtrack.tasks.datasets.hub import ATTEMPTS, PASSING, DatasetRepo, offline
+from pixtrack.tasks.datasets.hub_repository import ATTEMPTS, PASSING, DatasetRepo, offline
 from pixtrack.tasks.datasets.rows import RawRow
 from pixtrack.tasks.retrying import TryAgain, retry_after_seconds, retrying
 

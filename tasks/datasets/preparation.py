@@ -24,10 +24,10 @@ from filelock import FileLock, Timeout
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig
-from pixtrack.tasks.datasets.checks import row_problem
 from pixtrack.tasks.datasets.image_store import ImageStore, StoredImage
 from pixtrack.tasks.datasets.manifest import Manifest, folder, read_manifest
 from pixtrack.tasks.datasets.preparation_journal import Progress
+from pixtrack.tasks.datasets.row_check import row_problem
 from pixtrack.tasks.datasets.rows import BytesCallback, RawImage, RawRow, Source
 from pixtrack.tasks.datasets.sample_settings import sample_settings
 from pixtrack.tasks.datasets.samples_file import (

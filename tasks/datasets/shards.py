@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pixtrack.tasks.datasets.annotations import file_sha256
-from pixtrack.tasks.datasets.hub import DatasetRepo, cached_file
+from pixtrack.tasks.datasets.hub_repository import DatasetRepo, cached_file
 from pixtrack.tasks.datasets.rows import BytesCallback
 from pixtrack.tasks.transfer import RemoteFile, human
 

@@ -3,7 +3,6 @@ them.
 """
 
 from pixtrack.tasks.download.completeness import problems, read_header, require_complete
-from pixtrack.tasks.download.endpoints import hub_endpoint, offline
 from pixtrack.tasks.download.fetch import (
     SourceName,
     fetch_model,
@@ -12,6 +11,7 @@ from pixtrack.tasks.download.fetch import (
     model_identity,
     verify_model,
 )
+from pixtrack.tasks.download.hub_settings import hub_endpoint, offline
 from pixtrack.tasks.download.known_files import Manifest
 from pixtrack.tasks.download.known_files import read as read_manifest
 from pixtrack.tasks.download.model_sources import Availability, files_of

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.tasks.download.endpoints import COMMIT, offline
+from pixtrack.tasks.download.hub_settings import COMMIT, offline
 from pixtrack.tasks.download.model_sources.base import writing
 from pixtrack.tasks.files import write_atomically
 

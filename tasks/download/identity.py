@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.download import known_files as manifest
-from pixtrack.tasks.download.files import needed
 from pixtrack.tasks.download.known_files import FileState
+from pixtrack.tasks.download.needed_files import needed
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.transfer import Progress, RemoteFile, hash_file
 

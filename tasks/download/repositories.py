@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from pixtrack.configs.errors import UserError
-from pixtrack.tasks.download.endpoints import hub_endpoint
+from pixtrack.tasks.download.hub_settings import hub_endpoint
 from pixtrack.tasks.retrying import TryAgain, retry_after_seconds, retrying
 from pixtrack.tasks.transfer import RemoteFile
 from pixtrack.tasks.transfer.download import TIMEOUT

@@ -96,9 +96,7 @@ def _nvidia(found: Accelerators) -> Check:
     if version and version < LEAST_CUDA:
         return failed("driver", detail, "vLLM needs CUDA 11.8 or newer: update the NVIDIA driver")
     if not version:
-        return warning(
-            "driver", detail, "the CUDA version cannot be told: it must be 11.8 or newer"
-        )
+        return warning("driver", detail, "the CUDA version is unknown: it must be 11.8 or newer")
     return ok("driver", detail)
 
 

@@ -18,23 +18,23 @@ from pixtrack.tasks.environment.estimate import (
     value_bytes,
     weight_bytes,
 )
-from pixtrack.tasks.environment.memory_plan import MemoryPlan, Question, gib
+from pixtrack.tasks.environment.memory_plan import MemoryPlan, PlanRequest, gib
 
 DOES_NOT_FIT = "does not fit"
 
 
 def layout(
-    question: Question, options: Mapping[str, Any], tensor: int, pipeline: int
+    given: PlanRequest, options: Mapping[str, Any], tensor: int, pipeline: int
 ) -> MemoryPlan:
     """The arithmetic of one split."""
-    shape = question.shape
+    shape = given.shape
     number = replicas(options)
-    cards = _freest(question.cards, tensor * pipeline * number)
+    cards = _freest(given.cards, tensor * pipeline * number)
     notes: list[str] = []
     planned = {key: value for key, value in options.items() if key != "data_parallel_size"}
-    if question.recipe:
-        notes.append(f"options of {question.recipe}")
-    dtype = _dtype(question, options, notes, cards)
+    if given.recipe:
+        notes.append(f"options of {given.recipe}")
+    dtype = _dtype(given, options, notes, cards)
     planned["dtype"] = dtype
     quantization = str(options.get("quantization") or shape.quantization or "")
 
@@ -43,17 +43,17 @@ def layout(
         card.free_bytes if card.free_bytes is not None else card.total_bytes for card in cards
     )
     utilization = float(options.get("gpu_memory_utilization", DEFAULT_UTILIZATION))
-    if "gpu_memory_utilization" not in question.pinned:
-        utilization = _utilization(question, utilization, total, free, notes)
+    if "gpu_memory_utilization" not in given.pinned:
+        utilization = _utilization(given, utilization, total, free, notes)
     planned["gpu_memory_utilization"] = utilization
 
     weights = weight_bytes(shape, dtype, str(options.get("quantization") or ""), tensor, pipeline)
     batched = options.get("max_num_batched_tokens")
-    if question.reduced and "max_num_batched_tokens" not in question.pinned:
+    if given.reduced and "max_num_batched_tokens" not in given.pinned:
         batched = max(shape.image_tokens, 4096)
         planned["max_num_batched_tokens"] = batched
         planned.setdefault("max_num_seqs", 64)
-        if "enforce_eager" not in question.pinned:
+        if "enforce_eager" not in given.pinned:
             planned["enforce_eager"] = True
         notes.append("the smaller plan: less memory, smaller batches, no CUDA graphs")
     activations = activation_bytes(shape, tensor, batched)
@@ -66,7 +66,7 @@ def layout(
         * 2
         * value_bytes(str(options.get("kv_cache_dtype", "auto")), 2)
     )
-    request = question.prompt_tokens + question.answer_tokens
+    request = given.prompt_tokens + given.answer_tokens
     wanted = int(options.get("max_model_len") or shape.context_tokens)
     if "gpu_memory_utilization" not in options:
         at_once = max(USUAL_REQUESTS_AT_ONCE, int(planned.get("max_num_seqs") or 0))
@@ -76,7 +76,7 @@ def layout(
         budget = int(total * utilization)
     kv = max(0, budget - weights - activations - overhead)
     tokens = kv // per_token
-    length = _length(question, wanted, tokens, request, notes)
+    length = _length(given, wanted, tokens, request, notes)
     planned["max_model_len"] = length
     if tensor > 1 or "tensor_parallel_size" in planned:
         planned["tensor_parallel_size"] = tensor
@@ -91,7 +91,7 @@ def layout(
         )
     refusal = DOES_NOT_FIT if tokens < min(request, length) else ""
     return MemoryPlan(
-        model=question.model,
+        model=given.model,
         platform=f"{len(cards)} × {cards[0].name}" if len(cards) > 1 else cards[0].name,
         refusal=refusal,
         total_bytes=total,
@@ -111,10 +111,10 @@ def layout(
         dtype=dtype,
         quantization=quantization,
         utilization=utilization,
-        replicas=_dealt(question.cards, cards, number),
+        replicas=_dealt(given.cards, cards, number),
         notes=tuple(notes),
         engine_options=planned,
-        request=question,
+        planned_for=given,
     )
 
 
@@ -141,7 +141,7 @@ def _dealt(
 
 
 def _dtype(
-    question: Question, options: Mapping[str, Any], notes: list[str], cards: Sequence[Card]
+    given: PlanRequest, options: Mapping[str, Any], notes: list[str], cards: Sequence[Card]
 ) -> str:
     """The dtype: as asked, but float16 for bfloat16 on cards without it, unless the user gave it.
 
@@ -149,7 +149,7 @@ def _dtype(
     """
     asked = str(options.get("dtype", "auto"))
     lacking = asked in ("auto", "bfloat16") and not all(card.bfloat16 for card in cards)
-    if lacking and not (asked == "bfloat16" and "dtype" in question.pinned):
+    if lacking and not (asked == "bfloat16" and "dtype" in given.pinned):
         notes.append(
             f"{cards[0].name} has no bfloat16 (compute capability 8.0): float16, whose smaller range "
             "can change answers and, rarely, overflow"
@@ -159,7 +159,7 @@ def _dtype(
 
 
 def _utilization(
-    question: Question, asked: float, total: int, free: int, notes: list[str]
+    given: PlanRequest, asked: float, total: int, free: int, notes: list[str]
 ) -> float:
     """gpu_memory_utilization: as asked, or less where the card has less free memory.
 
@@ -172,17 +172,17 @@ def _utilization(
             f"{gib(total - free)} of the card are held by others: utilisation {allowed:.2f}"
         )
         asked = max(0.0, allowed)
-    if question.reduced:
+    if given.reduced:
         asked = round(asked - 0.07, 2)
     return min(asked, HIGHEST_UTILIZATION)
 
 
-def _length(question: Question, wanted: int, tokens: int, request: int, notes: list[str]) -> int:
+def _length(given: PlanRequest, wanted: int, tokens: int, request: int, notes: list[str]) -> int:
     """max_model_len: as wanted, or less where the KV cache cannot hold one request of that length.
 
     A change is added to `notes`.
     """
-    if tokens >= wanted or "max_model_len" in question.pinned or tokens < request:
+    if tokens >= wanted or "max_model_len" in given.pinned or tokens < request:
         return wanted
     length = max(tokens // 1024 * 1024, request)
     notes.append(f"max_model_len {length:,} in place of {wanted:,}: the KV cache holds no more")

@@ -21,7 +21,7 @@ from pixtrack.tasks.environment.estimate import (
     splits,
 )
 from pixtrack.tasks.environment.layout import DOES_NOT_FIT, layout
-from pixtrack.tasks.environment.memory_plan import MemoryPlan, Question, gib
+from pixtrack.tasks.environment.memory_plan import MemoryPlan, PlanRequest, gib
 from pixtrack.tasks.environment.reading import model_shape
 
 __all__ = ["MemoryPlan", "plan_for_model", "plan_memory"]
@@ -112,7 +112,7 @@ def plan_memory(
 
         ram_bytes = psutil.virtual_memory().available
     return _plan(
-        Question(
+        PlanRequest(
             model=name,
             shape=shape,
             options={**base, **user},
@@ -128,39 +128,39 @@ def plan_memory(
     )
 
 
-def _plan(question: Question) -> MemoryPlan:
+def _plan(given: PlanRequest) -> MemoryPlan:
     """The smallest comfortable layout, else the best that fits, else one with fp8, else a
     refusal.
     """
     from pixtrack.tasks.environment.cpu_memory import plan_cpu
 
-    if not question.cards:
-        return plan_cpu(question)
-    best = _best(question, question.options)
+    if not given.cards:
+        return plan_cpu(given)
+    best = _best(given, given.options)
     if best.fits:
         return best
-    if "gpu_memory_utilization" not in question.options:
-        tight = _best(question, {**question.options, "gpu_memory_utilization": HIGHEST_UTILIZATION})
+    if "gpu_memory_utilization" not in given.options:
+        tight = _best(given, {**given.options, "gpu_memory_utilization": HIGHEST_UTILIZATION})
         if tight.fits:
             note = f"utilisation {tight.utilization:.2f} in place of {DEFAULT_UTILIZATION}: it is tight"
             return replace(tight, notes=(note, *tight.notes))
-    fp8 = _with_fp8(question)
+    fp8 = _with_fp8(given)
     if fp8 is not None and fp8.fits:
         return fp8
-    return replace(best, refusal=_refusal(question, best, tried_fp8=fp8 is not None))
+    return replace(best, refusal=_refusal(given, best, tried_fp8=fp8 is not None))
 
 
-def _with_fp8(question: Question) -> MemoryPlan | None:
+def _with_fp8(given: PlanRequest) -> MemoryPlan | None:
     """The plan with weights quantised to fp8 while loading; None where cards or user rule it
     out.
     """
     if (
-        question.shape.quantization
-        or "quantization" in question.options
-        or not all(card.fp8_weights for card in question.cards)
+        given.shape.quantization
+        or "quantization" in given.options
+        or not all(card.fp8_weights for card in given.cards)
     ):
         return None
-    plan = _best(question, {**question.options, "quantization": "fp8"})
+    plan = _best(given, {**given.options, "quantization": "fp8"})
     note = (
         f"the weights are turned to fp8 while loading: in {plan.dtype} they do not fit; answers can "
         "differ from the full model's"
@@ -168,14 +168,14 @@ def _with_fp8(question: Question) -> MemoryPlan | None:
     return replace(plan, notes=(note, *plan.notes))
 
 
-def _best(question: Question, options: Mapping[str, Any]) -> MemoryPlan:
+def _best(given: PlanRequest, options: Mapping[str, Any]) -> MemoryPlan:
     """Of the ways to split the model: the smallest comfortable one, else that with the most
     room.
     """
     number = replicas(options)
     plans = [
-        layout(question, options, tensor, pipeline)
-        for tensor, pipeline in splits(question.shape, options, len(question.cards) // number)
+        layout(given, options, tensor, pipeline)
+        for tensor, pipeline in splits(given.shape, options, len(given.cards) // number)
     ]
     if not plans:
         wanted = (
@@ -184,11 +184,11 @@ def _best(question: Question, options: Mapping[str, Any]) -> MemoryPlan:
         wanted = f"tensor × pipeline parallel {wanted}"
         if number > 1:
             wanted = f"{number} replicas with {wanted}"
-        plan = layout(question, options, 1, 1)
+        plan = layout(given, options, 1, 1)
         return replace(
             plan,
-            refusal=f"{question.model}: {wanted} is asked for and {len(question.cards)} cards are "
-            f"here (or its {question.shape.heads} attention heads do not divide): change "
+            refusal=f"{given.model}: {wanted} is asked for and {len(given.cards)} cards are "
+            f"here (or its {given.shape.heads} attention heads do not divide): change "
             f"{'data_parallel_size or ' if number > 1 else ''}tensor_parallel_size",
         )
     comfortable = [
@@ -199,7 +199,7 @@ def _best(question: Question, options: Mapping[str, Any]) -> MemoryPlan:
     return max(plans, key=lambda p: (p.fits, p.kv_tokens, -p.weight_bytes))
 
 
-def _refusal(question: Question, plan: MemoryPlan, tried_fp8: bool) -> str:
+def _refusal(given: PlanRequest, plan: MemoryPlan, tried_fp8: bool) -> str:
     needed = plan.weight_bytes + plan.activation_bytes + plan.overhead_bytes
     needed += plan.request_tokens * plan.kv_bytes_per_token
     cards = plan.tensor_parallel * plan.pipeline_parallel
@@ -211,7 +211,7 @@ def _refusal(question: Question, plan: MemoryPlan, tried_fp8: bool) -> str:
         else ""
     )
     return (
-        f"{question.model} does not fit on {cards} × {question.cards[0].name}: a card needs "
+        f"{given.model} does not fit on {cards} × {given.cards[0].name}: a card needs "
         f"{gib(needed)} (weights {gib(plan.weight_bytes)}, activations {gib(plan.activation_bytes)}, "
         f"overhead {gib(plan.overhead_bytes)}, KV cache of one request "
         f"{gib(plan.request_tokens * plan.kv_bytes_per_token)}) and may use {gib(plan.budget_bytes)}"

@@ -66,7 +66,7 @@ class MemoryPlan:
     engine_options: dict[str, Any] = field(default_factory=dict)
     """All options to pass to vLLM: those of the model, of a recipe, of the user, and of the
     plan."""
-    request: Question | None = field(default=None, repr=False, compare=False)
+    planned_for: PlanRequest | None = field(default=None, repr=False, compare=False)
 
     @property
     def fits(self) -> bool:
@@ -76,7 +76,7 @@ class MemoryPlan:
     @property
     def possible_replicas(self) -> int:
         """The number of copies of the model in this layout that fit on the machine's cards."""
-        cards = len(self.request.cards) if self.request else 0
+        cards = len(self.planned_for.cards) if self.planned_for else 0
         return max(1, cards // (self.tensor_parallel * self.pipeline_parallel))
 
     @property
@@ -88,7 +88,7 @@ class MemoryPlan:
         unsplit = [(key, 1) for key in ("tensor_parallel_size", "pipeline_parallel_size")]
         # A planned length holds every expected question. One that the user chose may refuse
         # questions and cut answers off, so it makes another run.
-        chosen = self.request.pinned & {"max_model_len"} if self.request else frozenset()
+        chosen = self.planned_for.pinned & {"max_model_len"} if self.planned_for else frozenset()
         return {
             key: value
             for key, value in self.engine_options.items()
@@ -164,10 +164,10 @@ class MemoryPlan:
         Returns:
             the plan; None where this one is the retry already, or nothing smaller fits
         """
-        if self.request is None or self.request.reduced or self.refusal:
+        if self.planned_for is None or self.planned_for.reduced or self.refusal:
             return None
-        request = replace(self.request, reduced=True, cards=cards or self.request.cards)
-        plan = self.request.planner(request)
+        request = replace(self.planned_for, reduced=True, cards=cards or self.planned_for.cards)
+        plan = self.planned_for.planner(request)
         return plan if plan.fits and plan.answer_options == self.answer_options else None
 
     @property
@@ -175,15 +175,15 @@ class MemoryPlan:
         """How many images of the largest size fit in one prompt beside a question and its
         answer.
         """
-        if self.request is None or not self.request.shape.image_tokens:
+        if self.planned_for is None or not self.planned_for.shape.image_tokens:
             return 0
-        one = self.request.shape.image_tokens
+        one = self.planned_for.shape.image_tokens
         # The tokens of a request beside its one image.
         room = self.max_model_len - max(0, self.request_tokens - one)
-        return max(0, min(self.request.max_images, room // one))
+        return max(0, min(self.planned_for.max_images, room // one))
 
     def _images_a_prompt(self) -> list[tuple[str, str]]:
-        wanted = self.request.max_images if self.request else 1
+        wanted = self.planned_for.max_images if self.planned_for else 1
         if wanted < 2:
             return []
         held = self.images_a_prompt
@@ -198,7 +198,7 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True)
-class Question:
+class PlanRequest:
     """The request for a plan."""
 
     model: str
@@ -212,7 +212,7 @@ class Question:
     answer_tokens: int
     recipe: str
     """The name of the published recipe whose options are used; "" where none applies."""
-    planner: Callable[[Question], MemoryPlan]
+    planner: Callable[[PlanRequest], MemoryPlan]
     max_images: int = 1
     """Images that the model's file allows in one prompt."""
     reduced: bool = False

@@ -69,7 +69,7 @@ def find_unconfigured(name: str, home: Home, said: Mapping[str, Any] | None = No
     Args:
         name: the folder, `ORG/NAME`, or `ORG/NAME@REVISION`
         home: where the small files of a repository are kept
-        said: what the user says of it, as keys of a model's file: goes before what is found out
+        said: what the user says of it, as keys of a model's file: overrides what is found out
 
     Raises UserError for what is neither, and where its files cannot be had or tell nothing.
     """

@@ -82,9 +82,9 @@ class TokenReport:
 
     def to_json(self) -> dict[str, Any]:
         """Fields and the share, JSON-ready; without the images' sizes, of which there are many."""
-        told = {**asdict(self), "cached_share": self.cached_share}
-        del told["image_sizes"]
-        return told
+        fields = {**asdict(self), "cached_share": self.cached_share}
+        del fields["image_sizes"]
+        return fields
 
 
 def count_tokens(

@@ -37,9 +37,9 @@ _FORGET_AFTER_SECONDS = 30 * 24 * 3600.0
 
 _MESSAGES = {
     "": "the command's process ended without a word: it was killed, or the machine went down",
-    "COMPLETED": "told by a later command: the server was away when this one ended",
-    "FAILED": "told by a later command: the server was away when this one ended",
-    "CRASHED": "told by a later command: the server was away when this one ended",
+    "COMPLETED": "reported by a later command: the server was away when this one ended",
+    "FAILED": "reported by a later command: the server was away when this one ended",
+    "CRASHED": "reported by a later command: the server was away when this one ended",
 }
 
 
@@ -58,10 +58,10 @@ def begun(home: Home, flow_run_id: str) -> None:
     _write(_file(home, flow_run_id), Note(owner()))
 
 
-def ended(home: Home, flow_run_id: str, how: Ended, *, told: bool) -> None:
-    """Notes how the flow run ended, or forgets it where the server has been `told`."""
+def ended(home: Home, flow_run_id: str, how: Ended, *, reported: bool) -> None:
+    """Notes how the flow run ended, or forgets it where that is `reported` to the server."""
     file = _file(home, flow_run_id)
-    if told:
+    if reported:
         file.unlink(missing_ok=True)
     else:
         _write(file, Note(owner(), how))

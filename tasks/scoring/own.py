@@ -143,7 +143,7 @@ class OwnFunction:
 
 
 def _line_in_file(error: BaseException, reference: str) -> str:
-    """Where in the file the error comes from, as ", line 7"; "" where it cannot be told."""
+    """Where in the file the error comes from, as ", line 7"; "" where that is unknown."""
     line, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == parts(reference)[0]:

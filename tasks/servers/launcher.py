@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.processes import die_with_parent, stop
-from pixtrack.tasks.servers.failures import why_it_ended
+from pixtrack.tasks.servers.start_failures import why_it_ended
 
 HOST = "127.0.0.1"
 

@@ -11,8 +11,8 @@ import sys
 
 from filelock import FileLock
 
-from pixtrack.tasks.servers.guard import Guard, allowed_hosts
 from pixtrack.tasks.servers.launcher import HOST
+from pixtrack.tasks.servers.origin_guard import Guard, allowed_hosts
 
 
 def main(port: int) -> None:

@@ -139,19 +139,19 @@ def _asked() -> tuple[str, str, str, str]:
             f"Prefect did not read its settings within {_ASK_SECONDS:g} s: try `prefect config view`"
         ) from None
     try:
-        told = json.loads(done.stdout.splitlines()[-1])
+        settings = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(
             f"Prefect cannot read its settings ({without_passwords(last)}): see `prefect config view`"
         ) from None
-    profile = os.environ.get(PROFILE_VARIABLE) or told["active"]
-    if profile and profile not in told["profiles"]:
+    profile = os.environ.get(PROFILE_VARIABLE) or settings["active"]
+    if profile and profile not in settings["profiles"]:
         where = PROFILE_VARIABLE if os.environ.get(PROFILE_VARIABLE) else "Prefect's active profile"
-        raise unknown_name(f"profile of Prefect's ({where})", profile, told["profiles"])
-    by_variable = os.environ.get(API_VARIABLE, "").strip() == told["api"]
+        raise unknown_name(f"profile of Prefect's ({where})", profile, settings["profiles"])
+    by_variable = os.environ.get(API_VARIABLE, "").strip() == settings["api"]
     named_by = API_VARIABLE if by_variable else f"Prefect's profile {profile!r} or settings file"
-    return told["api"], told["login"], told["key"], named_by
+    return settings["api"], settings["login"], settings["key"], named_by
 
 
 def _sources() -> Iterator[bool]:

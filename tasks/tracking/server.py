@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pixtrack.configs.paths import home
 from pixtrack.tasks.secrets import database_secrets, without_secrets
-from pixtrack.tasks.servers.guard import allowed_hosts
 from pixtrack.tasks.servers.launcher import HOST, Launched, Server, running
+from pixtrack.tasks.servers.origin_guard import allowed_hosts
 from pixtrack.tasks.tracking.connection import client
 
 _LOOPBACK = (HOST, f"{HOST}:*", "localhost", "localhost:*", "[::1]", "[[]::1]:*")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, load_model, names, read_yaml
 from pixtrack.configs.schema import DatasetConfig, HubModel, LocalModel, ModelConfig
-from pixtrack.tasks.download.endpoints import COMMIT
+from pixtrack.tasks.download.hub_settings import COMMIT
 
 NAMES = names(ModelConfig)
 WANTED = {

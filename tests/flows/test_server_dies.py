@@ -238,7 +238,7 @@ def test_a_frozen_server_that_comes_back_is_told_how_the_run_ended(
         another_run(home, Users(door, password).api)
     assert note not in noted(home)
     state = flow_run(port, password, note)["state"]
-    assert state["type"] == "COMPLETED" and "told by a later command" in state["message"]
+    assert state["type"] == "COMPLETED" and "reported by a later command" in state["message"]
 
 
 def test_the_flow_run_of_a_killed_command_does_not_stay_running(

@@ -13,8 +13,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import HubModel, ModelConfig
 from pixtrack.tasks.download import known_files
 from pixtrack.tasks.download.completeness import problems, require_complete
-from pixtrack.tasks.download.endpoints import COMMIT, offline
-from pixtrack.tasks.download.files import needed
+from pixtrack.tasks.download.hub_settings import COMMIT, offline
 from pixtrack.tasks.download.known_files import FileState, Manifest, utc_now
 from pixtrack.tasks.download.locking import model_lock
 from pixtrack.tasks.download.model_sources.base import (
@@ -24,6 +23,7 @@ from pixtrack.tasks.download.model_sources.base import (
     writing,
 )
 from pixtrack.tasks.download.model_sources.on_disk import FilesOnDisk
+from pixtrack.tasks.download.needed_files import needed
 from pixtrack.tasks.transfer import Progress, RemoteFile, hash_file
 
 if TYPE_CHECKING:

@@ -104,9 +104,9 @@ def checked_arguments(engine_args: Any, arguments: dict[str, Any]) -> Any:
 
 def kv_cache_tokens(cache: Any) -> int | None:
     """Tokens that fit in the KV cache; by vLLM's own count where it has one (hybrid models)."""
-    told = getattr(cache, "kv_cache_size_tokens", None)
-    if told:
-        return int(told)
+    counted = getattr(cache, "kv_cache_size_tokens", None)
+    if counted:
+        return int(counted)
     blocks, size = cache.num_gpu_blocks, cache.block_size
     return int(blocks) * int(size) if blocks and size else None
 

@@ -211,14 +211,14 @@ def _unknown(event: Event, lines: list[str]) -> str:
     if event.message and not _WRAPPERS.search(event.message):
         return event.message
     code = event.details.get("exit_code")
-    told = _last_exception(lines) or next((line for line in reversed(lines) if line), "")
+    said = _last_exception(lines) or next((line for line in reversed(lines) if line), "")
     if code in (137, -9):
         why = "the inference child was killed (SIGKILL): often the machine ran out of memory"
-        return f"{why}; its last line: {_shorten(told)}" if told else why
+        return f"{why}; its last line: {_shorten(said)}" if said else why
     ended = (
         f"the inference child ended with exit code {code}" if code is not None else event.message
     )
-    return f"{ended}: {_shorten(told)}" if told else ended
+    return f"{ended}: {_shorten(said)}" if said else ended
 
 
 def _last_exception(lines: list[str]) -> str:

@@ -88,7 +88,7 @@ class Guard:
         self.grace_seconds = grace_seconds
         self.parent = os.getppid()
         self.deadline: float | None = None
-        self.told = False
+        self.ordered = False
         self.code: int | None = None
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         wake, self.wake_write = os.pipe()
@@ -108,7 +108,7 @@ class Guard:
             timeout = POLL_SECONDS
             if self.deadline is not None:
                 timeout = min(timeout, max(0.0, self.deadline - time.monotonic()))
-            watched = [self.wake] if self.told else [self.wake, self.lifeline]
+            watched = [self.wake] if self.ordered else [self.wake, self.lifeline]
             ready, _, _ = select.select(watched, [], [], timeout)
             if self.wake in ready:
                 signals = os.read(self.wake, 64)
@@ -126,8 +126,8 @@ class Guard:
         """Sends SIGTERM to the worker and sets the deadline at which it is killed."""
         deadline = time.monotonic() + grace_seconds
         self.deadline = deadline if self.deadline is None else min(self.deadline, deadline)
-        if not self.told:
-            self.told = True
+        if not self.ordered:
+            self.ordered = True
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.worker.pid, signal.SIGTERM)
 

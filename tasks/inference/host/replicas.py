@@ -42,10 +42,10 @@ class _SplitJob:
 
     def event(self, kind: Literal["progress", "job_done", "job_failed"], last: Event) -> Event:
         """An event with the sums of the parts' counts, and the times of the longest part."""
-        told = self.latest.values()
-        counts: dict[str, Any] = {key: sum(getattr(e, key) for e in told) for key in _COUNTS}
+        events = self.latest.values()
+        counts: dict[str, Any] = {key: sum(getattr(e, key) for e in events) for key in _COUNTS}
         counts["total"] += self.already_answered
-        parts = {"parts": [e.details for e in told]} if kind == "job_done" else last.details
+        parts = {"parts": [e.details for e in events]} if kind == "job_done" else last.details
         return Event(
             event=kind,
             job_id=self.job.job_id,
@@ -53,7 +53,7 @@ class _SplitJob:
             remedy=last.remedy,
             already_answered=self.already_answered,
             started=last.started,
-            elapsed_seconds=max(e.elapsed_seconds for e in told),
+            elapsed_seconds=max(e.elapsed_seconds for e in events),
             details=parts,
             **counts,
         )

@@ -15,7 +15,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.download import fetch_model, model_identity
 from pixtrack.tasks.download.generated import write_random_pixtral
 from pixtrack.tasks.environment import find_model, plan_memory, unconfigured
-from pixtrack.tasks.environment.adding import add
+from pixtrack.tasks.environment.model_file import add
 from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.hub import FakeHub
 from tests.doubles.machines import t4

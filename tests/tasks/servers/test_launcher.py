@@ -16,9 +16,9 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
-from pixtrack.tasks.servers.failures import why_it_ended
 from pixtrack.tasks.servers.launcher import Launched, Server, answers, free_port, running
 from pixtrack.tasks.servers.prefect_server import prefect_server
+from pixtrack.tasks.servers.start_failures import why_it_ended
 from pixtrack.tasks.tracking.connection import client
 from pixtrack.tasks.tracking.server import mlflow_server
 from tests.doubles.patience import ENOUGH_SECONDS, at_most

@@ -29,7 +29,7 @@ def front_end_for(model_format: str, renderer: Any, dtype: Any) -> tuple[FrontEn
         made.prove()
     except Exception as error:  # another vLLM, a processor that this front end does not know
         reason = " ".join(str(error).split()) or type(error).__name__
-        told = f"made ready by vLLM, one after another: {reason}"
-        print(f"images are {told}", file=sys.stderr, flush=True)
-        return None, told
+        note = f"made ready by vLLM, one after another: {reason}"
+        print(f"images are {note}", file=sys.stderr, flush=True)
+        return None, note
     return made, "made ready ahead"

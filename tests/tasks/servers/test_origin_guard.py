@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pixtrack.tasks.servers.guard import Guard, allowed_hosts
+from pixtrack.tasks.servers.origin_guard import Guard, allowed_hosts
 
 
 def passed(headers: dict[str, str], kind: str = "http", allowed: set[str] | None = None) -> bool:
