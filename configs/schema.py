@@ -415,6 +415,39 @@ class DatasetGroup(Config):
 # --- prompts ------------------------------------------------------------------
 
 
+class Shots(Config):
+    """Worked examples that a prompt shows before each question, as earlier turns.
+
+    They come from a dataset (another split than the one that is asked), or from a file.
+    """
+
+    dataset: str = Field("", description="a name in configs/datasets: another split than is asked")
+    qa_file: str = Field(
+        "", description="or an annotation JSONL; a relative path starts at the prompt's file"
+    )
+    img_folder: str = Field("", description="where its image names start; default: beside it")
+    count: int | None = Field(
+        None, ge=1, description="how many; of a file, default: all, in its order"
+    )
+    seed: int = Field(0, description="decides which ones are drawn")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Shots:
+        if bool(self.dataset) == bool(self.qa_file):
+            raise ValueError("name either a dataset or a qa_file that the examples come from")
+        if self.dataset and self.count is None:
+            raise ValueError("count: say how many examples of the dataset are shown")
+        return self
+
+    def read_from(self, folder: Path) -> Shots:
+        """With the file and the images where they lie: relative paths start at `folder`."""
+        if not self.qa_file:
+            return self
+        file = (folder / Path(self.qa_file).expanduser()).resolve()
+        images = (folder / Path(self.img_folder).expanduser()) if self.img_folder else file.parent
+        return self.model_copy(update={"qa_file": str(file), "img_folder": str(images.resolve())})
+
+
 class PromptVariant(Config):
     """How one dataset's questions are put. `None`: as the prompt's default says."""
 
@@ -428,6 +461,7 @@ class PromptVariant(Config):
     max_new_tokens: int | None = Field(None, ge=1)
     postprocess: tuple[str, ...] | None = None
     stop: tuple[str, ...] | None = None
+    shots: Shots | None = None
     reason: str = ""
 
 
@@ -467,6 +501,7 @@ class PromptConfig(Config):
         'pixtrack.tasks.scoring.postprocess, and functions of your own ("my_steps.py:clean")',
     )
     stop: tuple[str, ...] = ()
+    shots: Shots | None = Field(None, description="worked examples, shown before each question")
     datasets: dict[str, PromptVariant] = Field(
         default_factory=dict, description="what differs for a dataset"
     )
@@ -475,16 +510,26 @@ class PromptConfig(Config):
     def read_from(self, folder: Path) -> PromptConfig:
         """With the files of its own steps where they lie: a relative path starts at `folder`."""
         datasets = {
-            name: variant.model_copy(update={"postprocess": _located(variant.postprocess, folder)})
+            name: variant.model_copy(
+                update={
+                    "postprocess": _located(variant.postprocess, folder),
+                    "shots": variant.shots and variant.shots.read_from(folder),
+                }
+            )
             for name, variant in self.datasets.items()
         }
         steps = _located(self.postprocess, folder)
-        return self.model_copy(update={"postprocess": steps, "datasets": datasets})
+        shots = self.shots and self.shots.read_from(folder)
+        changed = {"postprocess": steps, "datasets": datasets, "shots": shots}
+        return self.model_copy(update=changed)
 
     def for_dataset(self, dataset: str) -> PromptConfig:
         """The prompt with the dataset's differences applied and `datasets` emptied."""
         variant = self.datasets.get(dataset)
-        changed = variant.model_dump(exclude={"reason"}, exclude_none=True) if variant else {}
+        given = dict(variant) if variant else {}
+        changed = {
+            name: value for name, value in given.items() if name != "reason" and value is not None
+        }
         return self.model_copy(update={**changed, "datasets": {}})
 
 
@@ -508,6 +553,21 @@ class StudyConfig(Config):
     baseline: str = Field(
         "", description="model, or model@prompt, that the others are compared with"
     )
+
+
+class Settings(Config):
+    """What a command says of how answers are drawn, before what the prompt says. None: nothing."""
+
+    temperature: float | None = Field(None, ge=0, description="0: the likeliest answer")
+    max_tokens: int | None = Field(None, ge=1, description="output limit, in tokens")
+    system: str | None = Field(None, description='the system prompt; "": none')
+    seed: int | None = Field(None, ge=0, description="of the draw, at a temperature above 0")
+
+    def of_prompt(self, prompt: PromptConfig) -> PromptConfig:
+        """The prompt with the output limit and the system prompt that are given here."""
+        given = {"max_new_tokens": self.max_tokens, "system": self.system}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return prompt.model_copy(update=changed) if changed else prompt
 
 
 class Sampling(Config):

@@ -16,6 +16,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.flows.bars import BYTES, asking_bar, bar, counted
 from pixtrack.flows.report import publish
+from pixtrack.tasks.datasets.shots import shots_of
 from pixtrack.tasks.datasets.task import prepare_dataset
 from pixtrack.tasks.download import model_identity
 from pixtrack.tasks.download.task import fetch_model_files
@@ -118,6 +119,9 @@ def _open(cell: Cell, context: Context) -> OpenRun:
     """Prepares the dataset, opens the run, and hands its questions to the engine already."""
     with timed("prepare dataset"), bar(f"prepare {cell.dataset.name}", counted("rows")) as shown:
         prepared = prepare_dataset(cell.dataset, context.home, shown.update, shown.downloading)
+    with timed("worked examples"), bar(f"examples of {cell.prompt.name}", counted("rows")) as shown:
+        shots = shots_of(cell.prompt, prepared, context.home, shown.update, shown.downloading)
+    cell = replace(cell, shots=shots)
     engine = engine_facts(cell.model, context.files)
     longest = longest_request(cell.model, context.files)
     identity = identity_of(cell, context.model_facts, engine, prepared, longest)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pixtrack.configs.loading import is_group
 from pixtrack.configs.paths import home as data_home
+from pixtrack.configs.schema import Settings
 from pixtrack.flows.cells import CellOutcome, run_cells
 from pixtrack.flows.logs import report_logs
 from pixtrack.tasks.cells import resolve_cells, resolve_model
@@ -33,6 +34,10 @@ def evaluate(
     limit: Annotated[int | None, Field(ge=1)] = None,
     model_dir: str | None = None,
     engine: dict[str, Any] | None = None,
+    temperature: Annotated[float | None, Field(ge=0)] = None,
+    max_tokens: Annotated[int | None, Field(ge=1)] = None,
+    system: str | None = None,
+    seed: Annotated[int | None, Field(ge=0)] = None,
 ) -> State[dict[str, Any]]:
     """Evaluates a model on a dataset: check, fetch, prepare, ask, score, log, report.
 
@@ -46,13 +51,18 @@ def evaluate(
         limit: ask the first so many questions (of each dataset) only
         model_dir: a directory that already holds the model's files
         engine: options of vLLM's for this run, before the model's own: {"quantization": "fp8"}
+        temperature: of the draw of an answer; empty: 0, the likeliest answer
+        max_tokens: output limit; empty: the prompt's
+        system: system prompt; empty: the prompt's
+        seed: of the draw, at a temperature above 0
 
     Returns the run's summary; of a group, what `group_outcome` says. Ends as failed where too many
     samples failed, or a dataset of the group could not be asked.
     """
     report_logs()
     config, _reason = resolve_model(model, engine)
-    cells = resolve_cells(dataset, config, prompt, limit)
+    settings = Settings(temperature=temperature, max_tokens=max_tokens, system=system, seed=seed)
+    cells = resolve_cells(dataset, config, prompt, limit, settings)
     directory = Path(model_dir) if model_dir else None
     outcomes = run_cells(cells, data_home(), default_recorder(), directory)
     if is_group(dataset):

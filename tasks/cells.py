@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,27 @@ from pixtrack.configs.loading import (
     load_study,
     study_file,
 )
-from pixtrack.configs.schema import ModelConfig, StudyConfig
+from pixtrack.configs.schema import (
+    DatasetConfig,
+    ModelConfig,
+    PromptConfig,
+    Settings,
+    StudyConfig,
+)
 from pixtrack.tasks.environment import find_model
 from pixtrack.tasks.runs.opening import Cell
 from pixtrack.tasks.scoring.metrics import functions_of
 from pixtrack.tasks.scoring.postprocess import check_steps
 
+logger = logging.getLogger(__name__)
+
 
 def resolve_cell(
-    dataset: str, model: ModelConfig, prompt: str | None = None, limit: int | None = None
+    dataset: str,
+    model: ModelConfig,
+    prompt: str | None = None,
+    limit: int | None = None,
+    settings: Settings | None = None,
 ) -> Cell:
     """Makes the cell of a dataset, a model and a prompt.
 
@@ -33,6 +46,7 @@ def resolve_cell(
         model: the model
         prompt: its name; None or "default": the dataset's own
         limit: ask only the first questions
+        settings: how answers are drawn, before what the prompt says
 
     Raises:
         UserError: a name is unknown (of the dataset, the prompt, one of the dataset's metrics, or
@@ -43,18 +57,37 @@ def resolve_cell(
     chosen = load_prompt(config.prompt if prompt in (None, "default") else str(prompt))
     chosen = chosen.for_dataset(config.name)
     check_steps(chosen.postprocess)
-    return Cell(model, config, chosen, limit)
+    _check_shots(chosen, config)
+    settings = settings or Settings()
+    if settings.seed is not None and not settings.temperature:
+        logger.warning("--seed changes nothing at temperature 0: give --temperature too")
+    return Cell(model, config, settings.of_prompt(chosen), limit, settings)
+
+
+def _check_shots(prompt: PromptConfig, dataset: DatasetConfig) -> None:
+    """Raises UserError where the prompt's worked examples would come from what is asked."""
+    if prompt.shots is None or not prompt.shots.dataset:
+        return
+    if load_dataset(prompt.shots.dataset).name == dataset.name:
+        raise UserError(
+            f"prompt {prompt.name}: shots.dataset: {dataset.name} is the dataset that is asked: name "
+            "another split, or a qa_file"
+        )
 
 
 def resolve_cells(
-    name: str, model: ModelConfig, prompt: str | None = None, limit: int | None = None
+    name: str,
+    model: ModelConfig,
+    prompt: str | None = None,
+    limit: int | None = None,
+    settings: Settings | None = None,
 ) -> list[Cell]:
     """The cell of a dataset, or the cells of a group's datasets in the group's order.
 
     The arguments are those of `resolve_cell`, which says what is raised; UserError also for a group
     whose file cannot be read.
     """
-    return [resolve_cell(member, model, prompt, limit) for member in dataset_names(name)]
+    return [resolve_cell(member, model, prompt, limit, settings) for member in dataset_names(name)]
 
 
 def resolve_model(

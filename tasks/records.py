@@ -145,6 +145,14 @@ class Request:
     """Which pages are kept where the prompt is too long for the model: the `first` ones, or some at
     `even` distances. "": none is left out, and the request is refused."""
 
+    shots: int = 0
+    """Turns at the beginning that are worked examples, the same in every request of the run."""
+
+    @property
+    def shot_images(self) -> int:
+        """How many of the images belong to worked examples: the first ones."""
+        return sum(part is None for turn in self.layout[: self.shots] for part in turn)
+
     @property
     def layout(self) -> tuple[tuple[str | None, ...], ...]:
         """The same as `parts`, with the default filled in where that is ()."""
@@ -219,7 +227,7 @@ def request_to_json(request: Request) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value or key not in _OFTEN_EMPTY}
 
 
-_OFTEN_EMPTY = ("parts", "left_out", "pages")
+_OFTEN_EMPTY = ("parts", "left_out", "pages", "shots")
 
 
 def request_from_json(data: dict[str, Any]) -> Request:
@@ -232,6 +240,7 @@ def request_from_json(data: dict[str, Any]) -> Request:
         parts=tuple(tuple(turn) for turn in data.get("parts", ())),
         left_out=data.get("left_out", 0),
         pages=data.get("pages", ""),
+        shots=data.get("shots", 0),
     )
 
 

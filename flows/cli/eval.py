@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ from pixtrack.flows.plain_text import json_text, say
 
 if TYPE_CHECKING:
     from pixtrack.configs.paths import Home
-    from pixtrack.configs.schema import ModelConfig
+    from pixtrack.configs.schema import ModelConfig, Settings
     from pixtrack.tasks.runs.opening import Cell
 
 
@@ -59,6 +60,21 @@ def register(app: typer.Typer) -> None:
         engine: EngineOption = None,
         tensor_parallel: TensorParallelOption = None,
         data_parallel: DataParallelOption = None,
+        temperature: Annotated[
+            float | None,
+            typer.Option(
+                min=0, help="Draw answers at this temperature; default: 0, the likeliest."
+            ),
+        ] = None,
+        max_tokens: Annotated[
+            int | None, typer.Option(min=1, help="Output limit; default: the prompt's.")
+        ] = None,
+        system: Annotated[
+            str | None, typer.Option(help='System prompt ("": none); default: the prompt\'s.')
+        ] = None,
+        seed: Annotated[
+            int | None, typer.Option(min=0, help="Of the draw, at a temperature above 0.")
+        ] = None,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")
         ] = False,
@@ -72,10 +88,14 @@ def register(app: typer.Typer) -> None:
         Example: `pixtrack eval --dataset docvqa_val --model pixtral-12b --limit 200`
         """
         from pixtrack.configs.loading import sized
+        from pixtrack.configs.schema import Settings
 
         dataset = sized(dataset, size)
         given = given_options(engine, tensor_parallel, data_parallel)
-        run_evaluation(dataset, model, prompt, limit, model_dir, given, as_json, timings)
+        settings = Settings(
+            temperature=temperature, max_tokens=max_tokens, system=system, seed=seed
+        )
+        run_evaluation(dataset, model, prompt, limit, model_dir, given, settings, as_json, timings)
 
 
 def run_evaluation(
@@ -85,6 +105,7 @@ def run_evaluation(
     limit: int | None,
     model_dir: Path | None,
     engine: dict[str, Any],
+    settings: Settings,
     as_json: bool,
     timings: bool,
 ) -> None:
@@ -98,7 +119,7 @@ def run_evaluation(
     home = data_home()
     with timed("configuration"):
         config, reason = resolve_model(model, engine)
-        cells = resolve_cells(dataset, config, prompt, limit)
+        cells = resolve_cells(dataset, config, prompt, limit, settings)
     if reason:
         say(f"pixtrack: no model named, so {config.name}: {reason}", err=True)
     quiet_terminal()
@@ -125,6 +146,7 @@ def run_evaluation(
                 limit,
                 str(model_dir) if model_dir else None,
                 engine or None,
+                **settings.model_dump(exclude_none=True),
             )
     finally:
         with timed("closing"):
@@ -140,6 +162,7 @@ def _start_engine(
 ) -> None:
     """Starts the engine now if its files are here and some question may be unanswered."""
     from pixtrack.tasks.datasets import load_prepared
+    from pixtrack.tasks.datasets.shots import known_shots
     from pixtrack.tasks.download import fetch_model, files_of, local_files, model_identity
     from pixtrack.tasks.inference.starting import engine_facts, longest_request, start_early
     from pixtrack.tasks.runs.opening import everything_answered, identity_of
@@ -153,11 +176,17 @@ def _start_engine(
     if len(ready) == len(cells):
         model_facts = model_identity(config, files, home)
         facts, longest = engine_facts(config, files), longest_request(config, files)
-        identities = [
-            (cell, prepared, identity_of(cell, model_facts, facts, prepared, longest))
-            for cell, prepared in ready
-        ]
-        if all(everything_answered(*opened, home) for opened in identities):
+        identities = []
+        for cell, prepared in ready:
+            shots = known_shots(cell.prompt, prepared, home)
+            if shots is None:
+                break
+            cell = replace(cell, shots=shots)
+            identity = identity_of(cell, model_facts, facts, prepared, longest)
+            identities.append((cell, prepared, identity))
+        if len(identities) == len(cells) and all(
+            everything_answered(*opened, home) for opened in identities
+        ):
             return
     start_early(config, files, home, model_dir)
 

@@ -15,6 +15,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import DatasetConfig, ModelConfig, PromptConfig
 from pixtrack.tasks.datasets import prepare
+from pixtrack.tasks.datasets.shots import shots_of
 from pixtrack.tasks.download import fetch_model, files_of
 from pixtrack.tasks.environment.memory import plan_for_model
 from pixtrack.tasks.environment.memory_plan import MemoryPlan
@@ -25,7 +26,7 @@ from pixtrack.tasks.inference.prompts.base import PromptBuilder
 from pixtrack.tasks.inference.prompts.mistral import MistralPrompts, pixtral_tokenizer_file
 from pixtrack.tasks.inference.tokens import TokenReport, count_tokens, estimated_seconds
 from pixtrack.tasks.records import ImageRef, Request
-from pixtrack.tasks.runs.requests import PageRule, build_requests
+from pixtrack.tasks.runs.requests import PageRule, build_requests, check_shots
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,10 @@ def count_dataset(
     builder, named = _builder(model, home, model_dir)
     prepared = prepare(dataset, home)
     samples = prepared.samples[:limit] if limit else prepared.samples
-    requests = build_requests(samples, prompt, prepared.images, PageRule.of(dataset, model))
+    shots = shots_of(prompt, prepared, home)
+    check_shots(shots, samples, model)
+    rule = PageRule.of(dataset, model, shots)
+    requests = build_requests(samples, prompt, prepared.images, rule, shots)
     longest = model.engine.get("max_model_len")
     report = count_tokens(requests, builder, prompt.max_new_tokens, longest)
     if report is None:

@@ -30,7 +30,9 @@ def group_by_image(requests: Iterable[Request]) -> list[ImageGroup]:
     """
     groups: dict[tuple[object, ...], ImageGroup] = {}
     for request in requests:
-        key: tuple[object, ...] = image_path(request)[:1] or (request.index,)
+        # Every prompt of a run begins with the same worked examples, if with any.
+        shots = request.shot_images
+        key: tuple[object, ...] = image_path(request)[shots : shots + 1] or (request.index,)
         groups.setdefault(key, []).append(request)
     ordered = list(groups.values())
     tail = sorted(ordered[-TAIL_GROUPS:], key=len, reverse=True)

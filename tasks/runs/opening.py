@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from pixtrack.configs.schema import (
     ModelConfig,
     PromptConfig,
     Sampling,
+    Settings,
 )
 from pixtrack.configs.version import version
 from pixtrack.tasks.files import write_atomically
@@ -39,7 +40,7 @@ from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.lock import RunLock
 from pixtrack.tasks.runs.parts import merge_parts, read_with_parts
 from pixtrack.tasks.runs.protocol import Job
-from pixtrack.tasks.runs.requests import PageRule, build_requests
+from pixtrack.tasks.runs.requests import PageRule, build_requests, check_shots
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Cell:
     """Already `for_dataset`."""
     limit: int | None = None
     """The first so many samples; None: all."""
+    settings: Settings = field(default_factory=Settings)
+    """What the command says of how answers are drawn; its part in the prompt is applied already."""
+    shots: tuple[Sample, ...] = ()
+    """The worked examples of the prompt, once its dataset is prepared."""
 
     def samples(self, prepared: PreparedDataset) -> tuple[Sample, ...]:
         """The samples that this run asks: all of the dataset, or the first `limit`."""
@@ -59,8 +64,18 @@ class Cell:
 
     @property
     def sampling(self) -> Sampling:
-        """Greedy, at the prompt's output limit."""
-        return Sampling(max_tokens=self.prompt.max_new_tokens, stop=self.prompt.stop)
+        """As the command says; otherwise greedy. The output limit is the prompt's.
+
+        A seed counts only where something is drawn, so that it makes no other run of the same
+        answers.
+        """
+        temperature = self.settings.temperature or 0.0
+        return Sampling(
+            max_tokens=self.prompt.max_new_tokens,
+            temperature=temperature,
+            seed=self.settings.seed or 0 if temperature else 0,
+            stop=self.prompt.stop,
+        )
 
 
 @dataclass(frozen=True)
@@ -143,11 +158,25 @@ def identity_of(
             "option_separator": prompt.option_separator,
             "options_template": prompt.options_template,
         }
-    rule = PageRule.of(cell.dataset, cell.model)
+    if cell.shots:
+        identity["prompt"] = {**identity["prompt"], "shots": [_shown(one) for one in cell.shots]}
+    rule = PageRule.of(cell.dataset, cell.model, cell.shots)
     several = any(len(sample.images) > 1 for sample in prepared.samples)
     if several and rule.choice != "refuse":
         identity["pages"] = {"choice": rule.choice, "most": rule.most, "max_model_len": longest}
     return identity
+
+
+def _shown(shot: Sample) -> dict[str, Any]:
+    """What of a worked example can change an answer."""
+    return {
+        "images": [image.sha256 for image in shot.images],
+        "turns": [[turn.question, turn.answer] for turn in shot.history],
+        "context": shot.context,
+        "question": shot.question,
+        "options": list(shot.shown_options),
+        "answer": shot.answers[0],
+    }
 
 
 def note_pages(record: RunRecord, answers: Mapping[int, Answer]) -> None:
@@ -200,9 +229,9 @@ def _open_locked(
     print_ = fingerprint(identity)
     merge_parts(directory.journal_file, print_)
     samples = cell.samples(prepared)
-    requests = tuple(
-        build_requests(samples, cell.prompt, prepared.images, PageRule.of(cell.dataset, cell.model))
-    )
+    check_shots(cell.shots, samples, cell.model)
+    rule = PageRule.of(cell.dataset, cell.model, cell.shots)
+    requests = tuple(build_requests(samples, cell.prompt, prepared.images, rule, cell.shots))
     lines = "".join(json.dumps(request_to_json(r), ensure_ascii=False) + "\n" for r in requests)
     write_atomically(directory.requests_file, lines)
     config = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Literal
@@ -28,11 +28,17 @@ class PageRule:
     """Images that are shown at most; None: all."""
 
     @classmethod
-    def of(cls, dataset: DatasetConfig, model: ModelConfig) -> PageRule:
-        """The dataset's rule; where it chooses pages, the model's own limit counts too."""
+    def of(
+        cls, dataset: DatasetConfig, model: ModelConfig, shots: Sequence[Sample] = ()
+    ) -> PageRule:
+        """The dataset's rule; where it chooses pages, the model's own limit counts too.
+
+        Of that limit the images of worked examples (`shots`) are taken.
+        """
         if dataset.pages == "refuse":
             return cls()
-        limits = [model.max_images, *([dataset.max_pages] if dataset.max_pages else [])]
+        room = max(1, model.max_images - _image_count(shots))
+        limits = [room, *([dataset.max_pages] if dataset.max_pages else [])]
         return cls(dataset.pages, min(limits))
 
     def shown(self, count: int) -> list[int]:
@@ -56,21 +62,71 @@ def chosen_pages(choice: str, count: int, most: int) -> list[int]:
     return sorted({round(n * (count - 1) / steps) for n in range(most)})
 
 
+def _image_count(samples: Iterable[Sample]) -> int:
+    return sum(len(sample.images) for sample in samples)
+
+
+def check_shots(shots: Sequence[Sample], samples: Iterable[Sample], model: ModelConfig) -> None:
+    """Raises UserError where the model takes too few images for worked examples and a question."""
+    taken = _image_count(shots)
+    least = min((len(sample.images) for sample in samples if not sample.error), default=0)
+    if taken + least > model.max_images:
+        raise UserError(
+            f"{len(shots)} worked examples show {taken} images and a question shows {least} or more: "
+            f"{model.name} takes {model.max_images} in one prompt: raise max_images in the model's "
+            "file, or lower shots.count in the prompt's"
+        )
+
+
 def build_requests(
-    samples: Iterable[Sample], prompt: PromptConfig, images: Path, pages: PageRule | None = None
+    samples: Iterable[Sample],
+    prompt: PromptConfig,
+    images: Path,
+    pages: PageRule | None = None,
+    shots: Sequence[Sample] = (),
 ) -> list[Request]:
     """One request a sample, in the samples' order; samples with an error get none.
 
-    `prompt` is already `for_dataset(name)`; `images` is the image store that the images' paths are
-    relative to; `pages` says what becomes of samples with many images. Raises UserError for a
-    template without {question}.
+    Args:
+        samples: what is asked
+        prompt: already `for_dataset(name)`
+        images: the image store that the images' paths are relative to
+        pages: what becomes of samples with many images
+        shots: worked examples that every request begins with
+
+    Raises:
+        UserError: the template has no {question}
     """
     if "{question}" not in prompt.template:
         raise UserError(
             f"prompt {prompt.name!r}: template: has no {{question}}; add it where the question goes"
         )
     store, rule = images.resolve(), pages or PageRule()
-    return [_request(sample, prompt, store, rule) for sample in samples if not sample.error]
+    asked = (_request(sample, prompt, store, rule) for sample in samples if not sample.error)
+    if not shots:
+        return list(asked)
+    examples = [_request(shot, prompt, store, PageRule()) for shot in shots]
+    answers = [shot.answers[0] for shot in shots]
+    return [_after_examples(request, examples, answers) for request in asked]
+
+
+def _after_examples(
+    request: Request, examples: Sequence[Request], answers: Sequence[str]
+) -> Request:
+    """The request with the worked examples as its first turns."""
+    turns: list[str] = []
+    parts: list[tuple[str | None, ...]] = []
+    for example, answer in zip(examples, answers, strict=True):
+        turns += [*example.turns, answer]
+        parts += [*example.layout, (answer,)]
+    images = tuple(image for example in examples for image in example.images)
+    return replace(
+        request,
+        images=(*images, *request.images),
+        turns=(*turns, *request.turns),
+        parts=(*parts, *request.layout),
+        shots=len(turns),
+    )
 
 
 def read_requests(path: Path) -> list[Request]:

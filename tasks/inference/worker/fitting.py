@@ -55,12 +55,14 @@ def fitting_draft(
 def _fewer_pages(draft: Draft, room: int) -> Request:
     """The request with as many pages as fit in `room` tokens, but at least one.
 
-    Pages are the images before the first text; an image within the text is kept in its place.
+    Pages are the images before the first text, worked examples apart; an image within the text is
+    kept in its place, and so are those of the examples.
     """
     request = draft.request
-    first, *turns = request.layout
+    before = request.shot_images
+    examples, (first, *turns) = request.layout[: request.shots], request.layout[request.shots :]
     pages = sum(1 for _ in takewhile(lambda part: part is None, first))
-    counts = [tokens for _, tokens in draft.places[:pages]]
+    counts = [tokens for _, tokens in draft.places[before : before + pages]]
     if len(counts) < pages or not pages:
         return request
     text = (draft.prompt_tokens or 0) - sum(counts)
@@ -71,7 +73,11 @@ def _fewer_pages(draft: Draft, room: int) -> Request:
             break
     return replace(
         request,
-        images=tuple(request.images[page] for page in kept) + request.images[pages:],
-        parts=((*(None for _ in kept), *first[pages:]), *turns) if request.parts else (),
+        images=(
+            *request.images[:before],
+            *(request.images[before + page] for page in kept),
+            *request.images[before + pages :],
+        ),
+        parts=(*examples, (*(None for _ in kept), *first[pages:]), *turns) if request.parts else (),
         left_out=request.left_out + pages - len(kept),
     )

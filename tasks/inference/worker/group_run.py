@@ -45,7 +45,7 @@ class GroupRun:
             while True:
                 first_token = asyncio.Event()
                 leader = asyncio.create_task(self._ask(branch.leader, first_token.set))
-                await _either(leader, first_token)
+                await either(leader, first_token)
                 if first_token.is_set():
                     break
                 leader.result()
@@ -82,7 +82,7 @@ def _every(branch: Branch) -> list[Draft]:
     return sorted(found, key=lambda draft: draft.request.index)
 
 
-async def _either(task: asyncio.Task[None], event: asyncio.Event) -> None:
+async def either(task: asyncio.Task[None], event: asyncio.Event) -> None:
     """Waits for the end of the task or for the event, whichever is first."""
     token = asyncio.create_task(event.wait())
     try:

@@ -106,12 +106,17 @@ class GroupPlan:
     """Requests of the group in flight together."""
 
 
-def plan_group(branch: Branch, max_tokens: int, capabilities: Capabilities) -> GroupPlan:
+def plan_group(
+    branch: Branch, max_tokens: int, capabilities: Capabilities, above: Draft | None = None
+) -> GroupPlan:
     """Plans a group: all of its requests at once, or as many as fit in a quarter of the KV
     cache.
+
+    `above` is a prompt of another group that begins with the same worked examples: their tokens are
+    computed and kept for it already.
     """
     block = int(capabilities.details.get("block_size") or 1)
-    drafts = list(_cached(branch, block if capabilities.prefix_caching else 0))
+    drafts = list(_cached(branch, block if capabilities.prefix_caching else 0, above))
     cached = sum(tokens for _, tokens in drafts)
     images = _image_tokens([draft for draft, _ in drafts])
     if capabilities.kv_cache_tokens is None:

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,7 @@ from pixtrack.tasks.inference.engines.base import (
 from pixtrack.tasks.inference.prompts.base import Draft, PromptBuilder
 from pixtrack.tasks.inference.worker.blocking import Timed
 from pixtrack.tasks.inference.worker.fitting import fitting_draft
-from pixtrack.tasks.inference.worker.group_run import GroupRun, cancel, raise_failed
+from pixtrack.tasks.inference.worker.group_run import GroupRun, cancel, either, raise_failed
 from pixtrack.tasks.inference.worker.grouping import (
     Branch,
     GroupPlan,
@@ -122,6 +122,9 @@ class _Schedule:
         limit = capabilities.max_concurrency
         self.slots = asyncio.Semaphore(limit) if limit else None
         self.in_flight = 0
+        self.examples: Draft | None = None
+        """A prompt with the worked examples that all prompts of the run begin with."""
+        self.examples_computed = asyncio.Event()
         self.prepare = engine.prepare_image
         self.target = builder.target_size
 
@@ -142,8 +145,15 @@ class _Schedule:
                 leads = self.capabilities.prefix_caching
                 group = GroupRun(ask, ready.images, plan.width, leads)
                 task = asyncio.create_task(group.run(branch))
-                task.add_done_callback(partial(self._group_done, plan))
+                leads_all = leads and self.examples is None and branch.leader.request.shots > 0
+                self.examples = branch.leader if leads_all else self.examples
+                returned = _without_leader(branch, plan) if leads_all else plan
+                task.add_done_callback(partial(self._group_done, returned))
                 running.add(task)
+                if leads_all:
+                    # The worked examples are computed once, before the other groups.
+                    await either(task, self.examples_computed)
+                    self.examples_computed.set()
                 del ready, group  # their pixels belong to the task now
                 raise_failed(running)
             while running:
@@ -196,7 +206,8 @@ class _Schedule:
             self._read_images(ready)
         if ready.drafts:
             branch = plant(ready.drafts)
-            ready.planned = branch, plan_group(branch, answer_tokens, self.capabilities)
+            plan = plan_group(branch, answer_tokens, self.capabilities, self.examples)
+            ready.planned = branch, plan
             ready.shown = len(distinct_images(draft.request for draft in ready.drafts))
         return ready
 
@@ -236,7 +247,7 @@ class _Schedule:
         images: Sequence[Any],
         on_first_token: Callable[[], None] | None,
     ) -> None:
-        timed = Timed(self._answer(draft, images, pool, on_first_token))
+        timed = Timed(self._answer(draft, images, pool, self._noting(on_first_token)))
         if self.slots is None:
             answer = await timed
         else:
@@ -245,6 +256,18 @@ class _Schedule:
         with_image = any(image is not None for image in images)
         self.stats.note_blocking(timed.seconds, with_image)
         self._report(answer)
+
+    def _noting(self, on_first_token: Callable[[], None] | None) -> Callable[[], None] | None:
+        """With a note that the worked examples are computed."""
+        if self.examples is None or self.examples_computed.is_set():
+            return on_first_token
+
+        def noted() -> None:
+            self.examples_computed.set()
+            if on_first_token is not None:
+                on_first_token()
+
+        return noted
 
     async def _answer(
         self,
@@ -296,6 +319,12 @@ class _Schedule:
     def _report(self, answer: Answer) -> None:
         self.stats.note_answer(answer)
         self.on_answer(answer)
+
+
+def _without_leader(branch: Branch, plan: GroupPlan) -> GroupPlan:
+    """What the first group gives back: its leader's prompt stays, with the examples in it."""
+    kept = min(plan.reserved, branch.leader.prompt_tokens or 0)
+    return replace(plan, reserved=plan.reserved - kept)
 
 
 def _answered(request: Request, output: EngineOutput) -> Answer:

@@ -86,3 +86,16 @@ def test_what_no_rule_can_make_fit_is_refused(rule, pages, text, words) -> None:
         fitted(1000, rule, pages=pages, text=text)
     assert words in str(refusal.value)
     assert "max_model_len 1,000" in str(refusal.value)
+
+
+def test_the_images_of_worked_examples_are_no_pages() -> None:
+    shot = ImageRef("page99", "/s.png", 40, 30)
+    request = Request(
+        0, (shot, *PAGES), ("example", "answer", "q" * 50), pages="first", shots=2,
+        parts=((None, "example"), ("answer",), (*(None for _ in PAGES), "q" * 50)),
+    )  # fmt: skip
+    found = fitting_draft(request, PlainBuilder(), 256 + 20 + 100 + 400, 20).request
+    assert shown(found)[0] == 99 and 1 < len(found.images) < 11
+    assert found.layout[:2] == request.layout[:2]
+    assert found.layout[2] == (*(None for _ in found.images[1:]), "q" * 50)
+    assert found.left_out == 11 - len(found.images)

@@ -415,3 +415,19 @@ def test_pages_ahead_are_worked_on_one_at_a_time(tmp_path: Path) -> None:
 def test_nothing_asked_is_nothing_done() -> None:
     answers, stats = ask(RecordingEngine(), [])
     assert answers == {} and stats.asked == 0 and stats.cached_share == 0.0
+
+
+def test_worked_examples_are_computed_once_before_the_other_groups(tmp_path: Path) -> None:
+    shot, *asked = images(tmp_path, 6)
+    few = [
+        Request(
+            number, (shot, one), ("e", "a", "q"), shots=2, parts=((None, "e"), ("a",), (None, "q"))
+        )
+        for number, one in enumerate(asked)
+    ]
+    engine = RecordingEngine()
+    answers, stats = ask(engine, few)
+    assert len(answers) == 5 and stats.image_groups == 5
+    first = group_by_image(few)[0][0].index
+    for number in {0, 1, 2, 3, 4} - {first}:
+        assert engine.moment("first token", first) < engine.moment("submitted", number)
