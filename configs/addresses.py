@@ -1,7 +1,7 @@
-"""Addresses of servers and databases: what of one may be shown, and which are this machine's own.
+"""Addresses of servers and databases: hides passwords in them, and recognises this machine's own.
 
-Whatever is printed, logged, stored or refused shows an address through this module, so that a
-password in one is for the request alone.
+Every address that is printed, logged or stored, or that is part of an error, goes through this
+module, so that a password in it is used for requests only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LOGIN_IN_TEXT = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@'\"]*):[^\s@'\"]*@",
 
 
 def shown(address: str) -> str:
-    """The address as anybody may read it: `***` stands for a password, wherever it is in it."""
+    """The address with `***` in place of a password, wherever it is in the address."""
     address = _SECRET_PARAMETER.sub(r"\1***", address)
     scheme, separator, rest = address.partition("://")
     if not separator:
@@ -52,14 +52,14 @@ def openable(address: str) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """A message of somebody else's with `***` for every password in an address that it quotes."""
+    """A text from elsewhere, with `***` in place of every password in an address in it."""
     return _SECRET_PARAMETER.sub(r"\1***", _LOGIN_IN_TEXT.sub(r"\1:***@", text))
 
 
 def split_login(address: str) -> tuple[str, str]:
-    """A server's address without its login, and the login as `user:password`, or "".
+    """A server's address without its login, and the login as `user:password` ("" without one).
 
-    Raises ValueError for what is no address.
+    Raises ValueError for a text that is no address.
     """
     parts = urlsplit(address)
     login, at, host = parts.netloc.rpartition("@")

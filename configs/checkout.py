@@ -10,7 +10,8 @@ from pixtrack.configs.paths import CHECKOUT
 from pixtrack.configs.version import version
 
 _SET_BY_GIT_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
-"""They name the repository that a hook runs for, which need not be the checkout."""
+"""Variables with which git runs hooks; they name the hook's repository, which may be another
+one."""
 
 
 def git_commit() -> str:

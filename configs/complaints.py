@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file, in one line that names file, line and key."""
+"""Makes one-line errors, with file, line and key, of what pydantic finds wrong with a file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pixtrack.configs.schema import DatasetSource, ModelSource
 def complaint(
     path: Path, model: type[BaseModel], error: ValidationError, node: yaml.Node | None, data: Any
 ) -> UserError:
-    """What a file that does not fit its model says to whoever wrote it.
+    """The error for a file that does not fit its model.
 
-    A key that is misspelt comes first, then the first value that does not fit; keys that are
-    missing are all named, each with its meaning.
+    It names a misspelt key, else the first wrong value; or, where keys are missing, all of them
+    with their meanings.
 
     Args:
         path: the file
-        model: what it should be
-        error: what pydantic has against it
-        node: the file as YAML nodes, which know their lines
+        model: the model that it should fit
+        error: pydantic's error
+        node: the file as YAML nodes, which have line numbers
         data: the file's values
     """
     errors = error.errors()
@@ -62,7 +62,7 @@ def _meaning(model: type[BaseModel], keys: Sequence[Any]) -> str:
 
 
 def _models_at(model: type[BaseModel], keys: Sequence[Any]) -> list[type[BaseModel]]:
-    """What the value at that path may be; items of a list are what the list holds."""
+    """The models that the value at that path may have; for a list, those of its items."""
     found = [model]
     for key in keys:
         if not isinstance(key, int):
@@ -90,7 +90,7 @@ _TAGS = frozenset(
     for union in (DatasetSource, ModelSource)
     for source in get_args(get_args(union)[0])
 )
-"""What pydantic calls the members of the unions of sources: their `kind`."""
+"""The names that pydantic gives to members of the unions of sources, which are their kinds."""
 
 
 def _is_tag(part: Any, data: Any) -> bool:

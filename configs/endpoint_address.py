@@ -1,4 +1,4 @@
-"""An endpoint's address in one canonical form; what is secret in it is for the requests alone."""
+"""An endpoint's address in a canonical form, with its secret parts kept apart for requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VERSION = re.compile(r"v\d+\w*")
 
 @dataclass(frozen=True)
 class EndpointAddress:
-    """Where an OpenAI-compatible endpoint is, and what opens it."""
+    """The address of an OpenAI-compatible endpoint, with its secret parts apart."""
 
     url: str
     """Canonical: lower-case host, no default port, no slash at the end, `/v1` where no version is
@@ -30,12 +30,12 @@ class EndpointAddress:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be repeated to anybody."""
+        """The secret parts, which must not be shown."""
         return tuple(filter(None, (self.password, self.user, *(value for _, value in self.query))))
 
 
 def parse_address(url: str) -> EndpointAddress:
-    """The address in its parts. Raises UserError, without the secrets, for what is no address."""
+    """Parses an address. Raises UserError, which contains no secrets, for an invalid one."""
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -58,12 +58,12 @@ def parse_address(url: str) -> EndpointAddress:
 
 
 def endpoint_url(base_url: str, base_url_env: str) -> str:
-    """The address as it was given: `base_url`, or what that environment variable holds; or ""."""
+    """The configured address: `base_url`, or the value of the environment variable; else ""."""
     return (base_url or os.environ.get(base_url_env, "")).strip()
 
 
 def shown_address(url: str) -> str:
-    """The address as anybody may read it; also of a text that is no address."""
+    """The address without secrets; works for a text that is no address, too."""
     try:
         return parse_address(url).url if url.strip() else ""
     except (UserError, RecursionError):

@@ -1,4 +1,4 @@
-"""Reads YAML files into pydantic models; every complaint names the file, the line and the key."""
+"""Reads YAML files into pydantic models; every error names the file, the line and the key."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def path_of(model: type[BaseModel], name: str) -> Path | None:
 
 @functools.cache  # once a process
 def _say_which(own: Path, shipped: Path) -> None:
-    """Says that a file of the user's is used in place of a shipped one that differs from it."""
+    """Warns that a file of the user's own replaces a shipped one that differs from it."""
     try:
         differ = own.read_bytes() != shipped.read_bytes()
     except OSError:
-        return  # whoever reads it says what is wrong
+        return  # reading the file raises the error
     if differ:
         logger.warning("%s is used, not the shipped %s/%s", own, own.parent.name, own.name)
 
@@ -157,7 +157,10 @@ def load_dataset(name: str) -> DatasetConfig:
 
 
 def _by_alias(name: str) -> DatasetConfig | None:
-    """The dataset with that alias. A broken file is in the way only where it may be the one."""
+    """The dataset with that alias; None without one.
+
+    Raises UserError for a broken file only if the alias occurs in it.
+    """
     in_the_way: UserError | None = None
     for other in names(DatasetConfig):
         path = path_of(DatasetConfig, other)
@@ -183,7 +186,7 @@ def load_group(name: str) -> DatasetGroup:
 
 
 def is_group(name: str) -> bool:
-    """Whether the name is a group's; a dataset goes before a group of the same name."""
+    """Whether the name is a group's; a dataset of the same name takes precedence."""
     return name not in names(DatasetConfig) and name in names(DatasetGroup)
 
 
@@ -196,7 +199,10 @@ def dataset_names(name: str) -> tuple[str, ...]:
 
 
 def sized(name: str, size: int | None) -> str:
-    """The name of the generated dataset with so many images (`sample` and 500: `sample-500`)."""
+    """The name of the generated dataset with that many images (`sample` and 500: `sample-500`).
+
+    Raises UserError for a dataset that does not come in any size.
+    """
     if size is None:
         return name
     config = load_dataset(name)

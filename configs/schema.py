@@ -100,7 +100,7 @@ class EndpointModel(Config):
 
     @field_serializer("base_url")
     def _without_secrets(self, base_url: str) -> str:
-        """A password or key in the address is for the requests: whatever is written lacks it."""
+        """The address without password and key, in every serialised form."""
         return shown_address(base_url)
 
 
@@ -556,7 +556,7 @@ class StudyConfig(Config):
 
 
 class Settings(Config):
-    """What a command says of how answers are drawn, before what the prompt says. None: nothing."""
+    """Options of a command for generating answers, which override the prompt's. None: not given."""
 
     temperature: float | None = Field(None, ge=0, description="0: the likeliest answer")
     max_tokens: int | None = Field(None, ge=1, description="output limit, in tokens")
@@ -571,7 +571,7 @@ class Settings(Config):
 
 
 class Sampling(Config):
-    """How an answer is drawn. Greedy by default, so that a question has one answer."""
+    """How an answer is generated: greedily by default, so that a question has one answer."""
 
     max_tokens: int = Field(ge=1)
     temperature: float = Field(0.0, ge=0)

@@ -17,7 +17,10 @@ MOST_VALUES = 100_000
 
 
 def parse_yaml(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
-    """(the node tree, which knows the lines; the data). Raises UserError with file and line."""
+    """Parses YAML. Returns the node tree, which has line numbers, and the data.
+
+    Raises UserError with file and line.
+    """
     if len(text) > LONGEST_CHARACTERS:
         raise UserError(f"{path}: {len(text):,} characters are too many for a configuration")
     try:
@@ -48,7 +51,7 @@ class _Bounds:
         self._open: list[int] = []
 
     def check(self, node: yaml.Node) -> None:
-        """Raises UserError for what no configuration needs and no reader survives."""
+        """Raises UserError for too many levels or values, and for a key that stands twice."""
         line = node.start_mark.line + 1
         if id(node) in self._open:
             raise UserError(f"{self._path}:{line}: an anchor that refers to itself")

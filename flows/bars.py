@@ -106,10 +106,12 @@ class Bar:
         logger.info("%s: %s, %s%s%s", self._title, amount, speed, left, tail)
 
     def begin(self, done: int, total: int, seconds_ago: float = 0.0) -> None:
-        """Counts rate and time left from here: the work itself begins.
+        """Starts counting rate and time left, because the work itself begins.
 
-        Before it lie a start-up, or `done` units of an earlier command; `seconds_ago` is for work
-        that began before this was called.
+        Args:
+            done: units done by an earlier command, which do not count towards the rate
+            total: units in all
+            seconds_ago: time since the actual beginning
         """
         self._first, self._started = done, time.monotonic() - seconds_ago
         if self._progress is not None and self._task is not None:
@@ -129,7 +131,7 @@ class Bar:
 
 @contextmanager
 def bar(title: str, unit: Unit) -> Iterator[Bar]:
-    """A progress bar for the length of the block."""
+    """A progress bar that is shown during the block."""
     if not console.is_terminal:
         yield Bar(title, unit, None)
         return
@@ -149,10 +151,10 @@ def bar(title: str, unit: Unit) -> Iterator[Bar]:
 
 @contextmanager
 def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
-    """The bar of a run's questions; what it yields takes the engine's events.
+    """The bar of a run's questions; yields the function that takes the engine's events.
 
     It shows how many are answered, the rate, and notes on cache hits, failures and answers that
-    were cut off. Answers of earlier commands count as done, not towards the rate.
+    were cut off. Answers of earlier commands count as done, but not towards the rate.
     """
     title = f"{run.cell.model.name} on {run.cell.dataset.name}"
     if not run.unanswered:
@@ -180,7 +182,7 @@ def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
 
 
 def _notes(event: Event) -> str:
-    """Cache hits, failures and cut-off answers, as far as there are any."""
+    """A note on cache hits, failures and cut-off answers, where there are any."""
     notes = []
     if event.prompt_tokens:
         notes.append(f"{100 * event.cached_tokens / event.prompt_tokens:.0f}% cached")

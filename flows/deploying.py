@@ -72,7 +72,7 @@ def deploy(home: Home, port: int = DEFAULT_PORT) -> ChosenServer:
 
 
 def answers_here(api: str) -> bool:
-    """Whether a server answers there, or is on another machine, where none can be started."""
+    """Whether a server answers at the address; True also for one on another machine."""
     return not is_loopback(host_of(api)) or answers(f"{api}/health")
 
 
@@ -92,7 +92,7 @@ def _start(home: Home, api: str) -> ChosenServer:
 
 
 def stop_deployed(home: Home) -> bool:
-    """Ends the server that `deploy` started in this data home; whether there was one."""
+    """Ends the server that `deploy` started in this data home. Returns whether there was one."""
     running = read_deployed(home)
     if running is None:
         return False

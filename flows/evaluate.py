@@ -50,7 +50,7 @@ def evaluate(
         prompt: a name in configs/prompts; empty: each dataset's own
         limit: ask the first so many questions (of each dataset) only
         model_dir: a directory that already holds the model's files
-        engine: options of vLLM's for this run, before the model's own: {"quantization": "fp8"}
+        engine: options of vLLM for this run, which override the model's: {"quantization": "fp8"}
         temperature: of the draw of an answer; empty: 0, the likeliest answer
         max_tokens: output limit; empty: the prompt's
         system: system prompt; empty: the prompt's

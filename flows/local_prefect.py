@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pixtrack.flows.reported import Outcome
 
 RECORD_SECONDS = 5.0
-"""How long the end of a command waits for the server to have recorded the last of it."""
+"""How long a command waits at its end until the server has recorded everything."""
 
 _IMPATIENT = {"PREFECT_API_REQUEST_TIMEOUT": "5", "PREFECT_CLIENT_MAX_RETRIES": "0"}
-"""For what Prefect asks the server by itself, in threads of its own."""
+"""Limits for requests that Prefect makes by itself, in threads of its own."""
 
 
 class LocalPrefect:
@@ -47,8 +47,8 @@ class LocalPrefect:
     def start(self) -> None:
         """Starts the server and points this process's Prefect at it, before prefect is imported.
 
-        Raises UserError where a server of the user's own does not answer: nothing else has been
-        started for nothing by then.
+        Raises UserError where a server of the user's own does not answer; this is checked before
+        anything else is started.
         """
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
@@ -88,10 +88,10 @@ class LocalPrefect:
         return self._outcome.data()
 
     def _without_heartbeats(self) -> Any:
-        """No heartbeats of the flow run, which tell a server that watches it that it has crashed.
+        """Turns off the flow run's heartbeats, by which a server recognises a crashed flow run.
 
-        Nobody watches a server that lives as long as the command, and a flow waits up to a second
-        for the thread that sends them.
+        A server that lives as long as the command has no use for them, and a flow waits up to a
+        second for the thread that sends them.
         """
         if self._server is None:
             return nullcontext()
@@ -107,7 +107,9 @@ class LocalPrefect:
             self._server = None
 
     def _settle(self) -> bool:
-        """Whether the server has been told everything, and has recorded every task run."""
+        """Waits until the server has every report and has recorded every task run; whether it
+        has.
+        """
         from pixtrack.tasks.prefecting.reaping import FINAL
         from pixtrack.tasks.prefecting.reports import api, reports
 

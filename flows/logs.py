@@ -1,4 +1,4 @@
-"""The log lines of the steps join those of the flow run, wherever the flow runs."""
+"""Sends the log lines of the steps to Prefect, wherever the flow runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pixtrack.flows.plain_text import show_warnings
 
 
 def report_logs() -> None:
-    """Sends what pixtrack logs to Prefect too, as lines of the flow run that is running.
+    """Makes pixtrack's log lines lines of the running flow run as well.
 
-    A command has that from `quiet_terminal`, which tells Prefect of our logger before Prefect is
-    imported; a worker runs a flow in a process that we have not set up. Called again, it adds
-    nothing.
+    In a command `quiet_terminal` does that, by a setting that Prefect reads when it is imported;
+    this is for the process in which a worker runs a flow. Calling it again has no effect.
     """
     from prefect.logging.handlers import APILogHandler
 

@@ -1,7 +1,7 @@
-"""Runs a flow as a Prefect flow run whose server may go away at any moment, and costs seconds then.
+"""Runs a flow as a Prefect flow run; a server that goes away meanwhile costs only seconds.
 
-What a flow returns or raises is its own; what Prefect's engine says is bookkeeping. Where the
-server is away before the flow has begun, the flow runs all the same, as a plain function.
+The flow's result or exception is taken from the flow itself, not from Prefect's engine. Where the
+server is away before the flow has begun, the flow runs as a plain function.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger("pixtrack")
 
 @dataclass
 class Outcome:
-    """How a flow ended, kept beside Prefect's engine."""
+    """How a flow ended, independently of Prefect's engine."""
 
     begun: bool = False
     flow_run_id: str = ""
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments: Any) -> None:
-    """Runs the flow with these arguments, as a flow run of the server's for as long as it answers.
+    """Runs the flow with these arguments, as a flow run of the server while that answers.
 
     What the flow returns or raises is in `outcome`. The arguments are not validated: the
     command has checked them. Raises what ends the process (KeyboardInterrupt, SystemExit).
@@ -88,7 +88,7 @@ def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments:
 
 
 def _end_with_the_process(error: BaseException | None) -> None:
-    """Raises what ended the flow from outside: Prefect's engine would have, had it been told."""
+    """Raises the error that ended the flow from outside, which Prefect's engine did not see."""
     if isinstance(error, TerminationSignal):
         raise SystemExit(128 + signal.SIGTERM) from None
     if error is not None and not isinstance(error, Exception):

@@ -1,4 +1,4 @@
-"""What a command does to its own process: quiet logs, and a clean end on SIGTERM and SIGHUP."""
+"""Sets up a command's process: quiet logs, and a clean end on SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _AGAIN_AFTER_SECONDS = 0.05
 
 
 def quiet_terminal() -> None:
-    """Our own messages on stderr; Prefect's and MLflow's only where something is wrong.
+    """Shows pixtrack's messages on stderr, and of Prefect's and MLflow's only warnings and errors.
 
-    Must run before prefect and mlflow are imported: they read these settings then.
+    Must be called before prefect and mlflow are imported, because they read these settings then.
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "pixtrack")
@@ -45,7 +45,7 @@ def quiet_terminal() -> None:
 
 
 def _handler() -> logging.Handler:
-    """Beside a progress bar on a terminal; whole lines everywhere else."""
+    """A log handler that writes beside a progress bar on a terminal, and whole lines elsewhere."""
     if console.is_terminal:
         return RichHandler(console=console, show_path=False, show_time=False, show_level=False)
     handler = logging.StreamHandler(sys.stderr)
@@ -85,7 +85,7 @@ def _signal_behind(error: BaseException | None) -> int | None:
 
 
 @contextmanager
-def told_when_cancelled() -> Iterator[None]:
+def reassures_when_cancelled() -> Iterator[None]:
     """Says, on Ctrl-C, SIGTERM and SIGHUP, that nothing is lost."""
     try:
         yield
@@ -113,5 +113,5 @@ def leave_at_once(code: str | int | None) -> None:
 
 
 def _end(signum: int, _frame: FrameType | None) -> None:
-    """The signal unwinds the stack, so that `finally` blocks close the engine and the records."""
+    """Handles a signal by SystemExit, so that `finally` blocks close the engine and the records."""
     sys.exit(128 + signum)

@@ -49,7 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is offered is imported when it is first asked for."""
+    """Imports a name of the API when it is first used."""
     if name == "__version__":
         from pixtrack.configs.version import version
 
@@ -65,5 +65,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What is offered, imported or not."""
+    """The names of the API, imported or not."""
     return sorted({*globals(), *__all__})

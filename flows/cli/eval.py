@@ -112,7 +112,7 @@ def run_evaluation(
     """The body of the command: starts the slow parts, runs the flow, and shows the outcome."""
     from pixtrack.configs.paths import home as data_home
     from pixtrack.flows.local_prefect import LocalPrefect
-    from pixtrack.flows.session import quiet_terminal, told_when_cancelled
+    from pixtrack.flows.session import quiet_terminal, reassures_when_cancelled
     from pixtrack.tasks.cells import resolve_cells, resolve_model
     from pixtrack.tasks.timings import timed
 
@@ -137,7 +137,7 @@ def run_evaluation(
             from pixtrack.flows.evaluate import evaluate
         with timed("Prefect's server"):
             prefect.wait()
-        with told_when_cancelled():
+        with reassures_when_cancelled():
             summary = prefect.run(
                 evaluate,
                 dataset,

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         """
         from pixtrack.configs.paths import home as data_home
         from pixtrack.flows.local_prefect import LocalPrefect
-        from pixtrack.flows.session import quiet_terminal, told_when_cancelled
+        from pixtrack.flows.session import quiet_terminal, reassures_when_cancelled
         from pixtrack.tasks.cells import check_study
         from pixtrack.tasks.timings import timed
 
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
                 from pixtrack.flows.study import study
             with timed("Prefect's server"):
                 prefect.wait()
-            with told_when_cancelled():
+            with reassures_when_cancelled():
                 outcome = prefect.run(study, path)
         finally:
             with timed("closing"):

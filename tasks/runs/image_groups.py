@@ -18,7 +18,8 @@ ImageStep = tuple[tuple[str | None, ...], str]
 """The texts since the image before (None stands between two turns), and the image's key."""
 
 TAIL_GROUPS = 64
-"""The last groups go biggest first; more than are in flight on one GPU."""
+"""The number of last groups that are asked in order of size, biggest first. It is larger than the
+number of groups in flight on one GPU."""
 
 
 def group_by_image(requests: Iterable[Request]) -> list[ImageGroup]:

@@ -85,7 +85,7 @@ class Journal:
             os.close(file)
 
     def answers(self) -> dict[int, Answer]:
-        """By sample index: the last final answer, or else the last that failed for the moment."""
+        """By sample index: the last final answer, or else the last failure that is not final."""
         return dict(self._answers)
 
     def append(self, answer: Answer, stamp: Mapping[str, Any] | None = None) -> None:
@@ -140,7 +140,9 @@ class Journal:
             )
 
     def _sync_now_and_then(self) -> None:
-        """Fsync costs milliseconds, so it is done beside the answers, not after each."""
+        """Writes to the disk every SYNC_SECONDS: fsync takes milliseconds, too long for each
+        answer.
+        """
         while not self._closing.is_set():
             self._unsynced.wait()
             self._unsynced.clear()
@@ -187,7 +189,7 @@ def _line(data: dict[str, Any]) -> bytes:
 
 
 def _write(file: int, line: bytes, path: Path) -> None:
-    """Appends the whole line or nothing: on a full disk no half line stays for others to follow."""
+    """Appends the whole line or nothing: on a full disk the part that was written is removed."""
     start = os.fstat(file).st_size
     try:
         written = os.write(file, line)
