@@ -78,6 +78,7 @@ AREAS = {
         ("tasks/scoring/uncertainty.py", "tasks/comparison/statistics.py"),
         (
             "tests/tasks/scoring/test_uncertainty.py",
+            "tests/tasks/scoring/test_own.py",
             "tests/tasks/comparison/test_statistics.py",
             "tests/tasks/test_promises.py",
         ),

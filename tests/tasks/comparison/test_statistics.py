@@ -193,6 +193,30 @@ def test_a_difference_of_that_size_is_found_80_times_in_100(
     assert promised == pytest.approx(2.8 * np.median(errors), rel=0.03)
 
 
+@pytest.mark.parametrize("clusters", [2, 3, 10, 101])
+@pytest.mark.parametrize("comparisons", [1, 6])
+def test_the_detectable_difference_is_blooms_formula(clusters: int, comparisons: int) -> None:
+    freedom = clusters - 1
+    expected = stats.t.ppf(1 - 0.025 / comparisons, freedom) + stats.t.ppf(0.8, freedom)
+    found = minimal_detectable(0.02, clusters, comparisons)
+    assert found == pytest.approx(0.02 * expected)
+    assert minimal_detectable(0.02, 1, comparisons) is None
+
+
+def test_agreement_of_no_question_and_of_one() -> None:
+    none = agreement([], [])
+    assert (none.both_right, none.first_only, none.second_only, none.both_wrong) == (0, 0, 0, 0)
+    assert none.agreement is None and none.kappa is None
+    one = agreement([1.0], [0.0])
+    assert (one.first_only, one.agreement, one.kappa) == (1, 0.0, None)
+
+
+@pytest.mark.parametrize("constant", [[0, 0, 0], [1, 1, 1]])
+def test_a_model_that_is_always_right_or_always_wrong_has_no_kappa(constant: list[int]) -> None:
+    assert agreement([1, 0, 1], constant).kappa is None
+    assert agreement(constant, [1, 0, 1]).kappa is None
+
+
 def test_agreement_is_cohens_kappa() -> None:
     a = np.array([1, 1, 0, 0, 1, 0.6, 0, 1, 1, 0])
     b = np.array([1, 0, 0, 0, 1, 0.5, 1, 1, 1, 0.3])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset, read_yaml
@@ -94,6 +96,33 @@ def test_the_jackknife_of_a_mean_is_near_its_clustered_error() -> None:
     mean = clustered_interval(values, codes.tolist())
     assert whole.value == pytest.approx(mean.value)
     assert whole.stderr == pytest.approx(mean.stderr, rel=0.35)
+
+
+def test_the_jackknife_is_that_of_the_textbook_written_out_by_hand() -> None:
+    values, clusters = [0.9, 0.4, 0.5, 0.7, 0.6], ["a", "a", "b", "c", "c"]
+    without = [np.mean([0.5, 0.7, 0.6]), np.mean([0.9, 0.4, 0.7, 0.6]), np.mean([0.9, 0.4, 0.5])]
+    error = np.sqrt(2 / 3 * sum((one - np.mean(without)) ** 2 for one in without))
+    half = stats.t.ppf(0.975, 2) * error
+    found = interval_of_whole(lambda some: float(np.mean(some)), values, clusters)
+    assert found.value == pytest.approx(62) and found.n == 5
+    assert found.stderr == pytest.approx(100 * error)
+    assert found.ci95 == pytest.approx((100 * (0.62 - half), 100 * (0.62 + half)))
+    near_the_ends = interval_of_whole(lambda some: float(np.mean(some)), [0, 0, 1, 0.5], "abcd")
+    assert near_the_ends.ci95 == (0, 100)
+    one = interval_of_whole(lambda some: 0.5, values, ["a"] * 5)
+    alike = interval_of_whole(lambda some: 0.5, values, clusters)
+    assert (one.stderr, one.ci95, alike.stderr, alike.ci95) == (None, None, None, None)
+
+
+def test_more_clusters_than_groups_are_left_out_together() -> None:
+    calls: list[int] = []
+
+    def mean(some: Sequence[float]) -> float:
+        calls.append(len(some))
+        return float(np.mean(some))
+
+    assert interval_of_whole(mean, list(range(120)), range(120)).stderr is not None
+    assert calls == [120, *[117] * 20, *[118] * 30]
 
 
 def test_a_function_that_fails_on_parts_gives_a_number_without_uncertainty() -> None:
