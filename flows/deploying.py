@@ -136,9 +136,28 @@ def become_worker(home: Home, port: int = DEFAULT_PORT) -> None:
 
     Raises UserError where the server does not answer.
     """
-    check(server_for_deployments(home, port))
+    server = server_for_deployments(home, port)
+    check(server)
+    set_up_client(home, server, os.environ)
+    _end_the_dead(home)
     os.environ.setdefault("PREFECT_WORKER_QUERY_SECONDS", _WORKER_QUERY_SECONDS)
     become_prefect(home, ("worker", "start", "--pool", POOL, "--type", "process"), port)
+
+
+def _end_the_dead(home: Home) -> None:
+    """Ends flow runs whose process on this machine has died: one keeps the pool's only place."""
+    import httpx
+
+    from pixtrack.tasks.prefecting.api import PrefectApi
+    from pixtrack.tasks.prefecting.reaping import reap
+
+    try:
+        ended = reap(home, PrefectApi().call)
+    except httpx.HTTPError as error:
+        say(f"worker: flow runs of dead processes stay as they are ({error})", err=True)
+        return
+    if ended:
+        say(f"worker: {ended} flow runs of dead processes are ended", err=True)
 
 
 def how_to_log_in(home: Home) -> str:

@@ -16,6 +16,7 @@ from pixtrack.configs.paths import home as data_home
 from pixtrack.configs.schema import Settings
 from pixtrack.flows.cells import CellOutcome, run_cells
 from pixtrack.flows.logs import report_logs
+from pixtrack.flows.noted import NOTED
 from pixtrack.tasks.cells import resolve_cells, resolve_model
 from pixtrack.tasks.tracking import default_recorder
 
@@ -26,7 +27,7 @@ def _run_name() -> str:
     return f"{asked.get('dataset')} · {asked.get('model') or 'best Pixtral here'}"
 
 
-@flow(name="evaluate", flow_run_name=_run_name, validate_parameters=True)  # type: ignore[untyped-decorator]
+@flow(name="evaluate", flow_run_name=_run_name, validate_parameters=True, **NOTED)  # type: ignore[untyped-decorator]
 def evaluate(
     dataset: str = "sample",
     model: str | None = None,

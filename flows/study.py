@@ -18,6 +18,7 @@ from pixtrack.configs.paths import home as data_home
 from pixtrack.configs.schema import StudyConfig
 from pixtrack.flows.cells import CellOutcome, run_cells
 from pixtrack.flows.logs import report_logs
+from pixtrack.flows.noted import NOTED
 from pixtrack.tasks.cells import check_study
 from pixtrack.tasks.comparison.task import compare_runs
 from pixtrack.tasks.prefecting import reports
@@ -28,7 +29,7 @@ from pixtrack.tasks.tracking import Recorder, default_recorder
 logger = logging.getLogger(__name__)
 
 
-@flow(name="study", flow_run_name="{path}")  # type: ignore[untyped-decorator]
+@flow(name="study", flow_run_name="{path}", **NOTED)  # type: ignore[untyped-decorator]
 def study(path: str = "sample_models") -> State[dict[str, Any]]:
     """Runs every cell of a study, skips what is answered, goes on past a failed cell, compares.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import random
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.chaos.faults import FAULTS, OTHER_SECONDS
@@ -36,15 +38,17 @@ def campaign(scene: Scene, faults: int, seed: int, only: str | None = None) -> C
         kinds = kinds or ([only] if only else rng.sample(sorted(FAULTS), len(FAULTS)))
         kind, delay = kinds.pop(), rng.uniform(0.3, LATEST_SECONDS)
         fault = FAULTS[kind]
+        setting = rng.choice(fault.where)
         before = scene.answers()
         started = time.monotonic()
-        process = scene.start(fault.at_mlflow_server)
+        process = scene.start(setting)
         wanted = rng.random() < 0.5  # half of the faults wait until questions are asked
-        while process.poll() is None and (
-            time.monotonic() - started < delay or (wanted and len(scene.answers()) <= len(before))
-        ):
-            time.sleep(0.05)
-        hit = fault.inject(scene, rng) if process.poll() is None else ""
+        hit = ""
+        while process.poll() is None and not hit:
+            time.sleep(0.1)
+            early = time.monotonic() - started < delay
+            if not early and (not wanted or len(scene.answers()) > len(before)):
+                hit = fault.inject(scene, rng)  # "": what it hits is not there yet
         counts["injected" if hit else "missed"] += 1
         injected = time.monotonic()
         hung = not scene.ends(process, fault.ends_within_seconds if hit else OTHER_SECONDS)
@@ -59,7 +63,8 @@ def campaign(scene: Scene, faults: int, seed: int, only: str | None = None) -> C
             {"lost": lost, "doubled": doubled, "wrong": wrong, "left over": len(left), "hung": hung}
         )
         print(
-            f"{counts['injected'] + counts['missed']:4d}  {hit or f'(missed) {kind}':40s} "
+            f"{counts['injected'] + counts['missed']:4d}  {setting:5s}  "
+            f"{hit or f'(missed) {kind}':48s} "
             f"after {injected - started:4.1f} s, "
             f"ended {took:4.1f} s later, rc {process.returncode:3d}, {len(per_index):3d} answered"
             + "".join(f"  LEFT OVER {name}" for name in left)
@@ -71,8 +76,8 @@ def campaign(scene: Scene, faults: int, seed: int, only: str | None = None) -> C
         )
         if len(per_index) >= QUESTIONS:
             shutil.rmtree(scene.home / "runs", ignore_errors=True)  # the next run begins anew
-    for at_mlflow_server in (False, True):
-        last = scene.start(at_mlflow_server)
+    for setting in ("team", "alone"):
+        last = scene.start(setting)
         finished = scene.ends(last, OTHER_SECONDS) and last.returncode == 0
         counts["unfinished"] += not (finished and len(scene.answers()) == QUESTIONS)
     counts["left over"] += scene.still_running()
@@ -84,22 +89,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--at-once", type=int, default=1, help="scenes beside each other")
     parser.add_argument("--only", help="one kind of fault", choices=sorted(FAULTS))
     given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="pixtrack-chaos-") as folder,
-        Scene(Path(folder)) as scene,
-    ):
-        print(
-            f"chaos: {given.faults} faults, seed {given.seed}, on {version_line()}, Python "
-            f"{platform.python_version()}, {os.cpu_count()} cores with a load of "
-            f"{os.getloadavg()[0]:.0f} as it begins",
-            flush=True,
-        )
-        if not scene.own_disk:
+    print(
+        f"chaos: {given.faults} faults, seed {given.seed}, {given.at_once} at once, on "
+        f"{version_line()}, Python {platform.python_version()}, {os.cpu_count()} cores with a load "
+        f"of {os.getloadavg()[0]:.0f} as it begins",
+        flush=True,
+    )
+    counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+    with contextlib.ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="pixtrack-chaos-")))
+        scenes = [
+            held.enter_context(Scene(folder / str(number))) for number in range(given.at_once)
+        ]
+        if not scenes[0].own_disk:
             print("chaos: no disk of its own can be mounted here: full disks are left out")
-        counts = campaign(scene, given.faults, given.seed, given.only)
-        log = (scene.folder / "command.log").read_text(errors="replace")
+        with ThreadPoolExecutor(len(scenes)) as pool:
+            shares = [len(range(n, given.faults, given.at_once)) for n in range(given.at_once)]
+            seeds = [given.seed + number for number in range(given.at_once)]
+            for part in pool.map(campaign, scenes, shares, seeds, [given.only] * len(scenes)):
+                counts.update(part)
+        logs = [(scene.folder / "command.log").read_text(errors="replace") for scene in scenes]
+    log = "".join(logs)
     tracebacks = log.count(TRACEBACK)
     if tracebacks:
         print(log[log.index(TRACEBACK) :][:4000])

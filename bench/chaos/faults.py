@@ -13,9 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from bench.chaos.scene import Scene
+from bench.chaos.scene import SERVERS, Scene, Server, Setting
 from tests.doubles.door import Mode
 
+MODES: tuple[Mode, ...] = ("closed", "frozen", "errors", "drips")
 HOSTILE_SECONDS = 3.0
 
 FROZEN_SECONDS = 5.0
@@ -40,8 +41,8 @@ class Fault:
     inject: Inject
     ends_within_seconds: float = OTHER_SECONDS
     """A command that has not ended so long afterwards hangs."""
-    at_mlflow_server: bool = False
-    """Whether the command logs to the scene's MLflow server, instead of its data home."""
+    where: tuple[Setting, ...] = ("alone", "team")
+    """The settings in which there is something to hit; each round draws one."""
 
 
 def _named(scene: Scene, mark: str) -> list[psutil.Process]:
@@ -124,11 +125,10 @@ def _hostile(scene: Scene, _rng: random.Random) -> str:
     return "hostile endpoint"
 
 
-def _mlflow(mode: Mode) -> Inject:
+def _team_server(what: Server, mode: Mode) -> Inject:
     def inject(scene: Scene, _rng: random.Random) -> str:
-        scene.mlflow.shut(mode)
-        scene.afterwards(scene.open_mlflow)
-        return f"MLflow's server: {mode}"
+        scene.shut(what, mode)
+        return f"the team's {what} server: {mode}"
 
     return inject
 
@@ -147,15 +147,19 @@ FAULTS: dict[str, Fault] = {
     "freeze the guard, interrupt the command": Fault(
         _both(_signal(GUARD, signal.SIGSTOP), _command(signal.SIGINT)), SIGNAL_SECONDS
     ),
-    "kill Prefect's server": Fault(_signal(PREFECT, signal.SIGKILL)),
-    "freeze Prefect's server": Fault(_signal(PREFECT, signal.SIGSTOP)),
+    "kill Prefect's server": Fault(_signal(PREFECT, signal.SIGKILL), where=("alone",)),
+    "freeze Prefect's server": Fault(_signal(PREFECT, signal.SIGSTOP), where=("alone",)),
     "freeze Prefect's server, hang up": Fault(
-        _both(_signal(PREFECT, signal.SIGSTOP), _command(signal.SIGHUP)), SIGNAL_SECONDS
+        _both(_signal(PREFECT, signal.SIGSTOP), _command(signal.SIGHUP)),
+        SIGNAL_SECONDS,
+        where=("alone",),
     ),
-    "MLflow's server dies": Fault(_mlflow("closed"), at_mlflow_server=True),
-    "MLflow's server freezes": Fault(_mlflow("frozen"), at_mlflow_server=True),
-    "MLflow's server fails": Fault(_mlflow("errors"), at_mlflow_server=True),
+    **{
+        f"the team's {what} server: {mode}": Fault(_team_server(what, mode), where=("team",))
+        for what in SERVERS
+        for mode in MODES
+    },
     "power cut": Fault(_everything),
-    "full disk": Fault(_full_disk),
+    "full disk": Fault(_full_disk, where=("alone",)),
     "hostile endpoint": Fault(_hostile),
 }

@@ -1,4 +1,4 @@
-"""A data home, an endpoint that may turn hostile, an MLflow server, and the command that uses them."""
+"""A data home, an endpoint that may turn hostile, a team's servers, and the command that uses them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,27 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
-from pixtrack.configs.paths import SHIPPED_CONFIGS
-from pixtrack.tasks.servers.launcher import free_port
+from pixtrack.configs.paths import SHIPPED_CONFIGS, Home
+from pixtrack.tasks.servers.launcher import free_port, running
+from pixtrack.tasks.servers.login import login
+from pixtrack.tasks.servers.prefect_server import prefect_server
 from pixtrack.tasks.tracking.server import serve
-from tests.doubles.door import Door
+from tests.doubles.door import Door, Mode
 from tests.doubles.endpoint import Endpoint, Reply, completion
 from tests.doubles.hostile_replies import WHOLE
+
+Setting = Literal["alone", "team"]
+"""Alone, the command starts a Prefect server and logs to a database in its data home; in a team it
+uses the servers of the scene."""
+
+Server = Literal["Prefect", "MLflow"]
+SERVERS: tuple[Server, ...] = ("Prefect", "MLflow")
 
 QUESTIONS = 200
 ANSWER = "42"
@@ -60,6 +69,9 @@ class Scene:
         self.command_pid = 0
         self._no_answers = itertools.cycle(NO_ANSWERS)
         self._held = contextlib.ExitStack()
+        self._ports: dict[Server, int] = {}
+        self._doors: dict[Server, Door] = {}
+        self._login = ""
         self._after: list[Callable[[], None]] = []
         self._endpoint = Endpoint(answer=self._answer)
 
@@ -75,8 +87,7 @@ class Scene:
             shutil.copytree(SHIPPED_CONFIGS / kind, configs / kind)
         (configs / "models").mkdir()
         self._held.enter_context(self._endpoint)
-        self._held.enter_context(self._mlflow_server())
-        self.open_mlflow()
+        self._start_servers()
         (configs / "models" / "chaos.yaml").write_text(
             f"title: chaos\nsource:\n  kind: endpoint\n  base_url: {self._endpoint.url}\n"
             "  served_model: tiny\n  max_concurrency: 8\n  request_timeout_seconds: 5\n"
@@ -92,21 +103,31 @@ class Scene:
         if self.own_disk:
             subprocess.run(["umount", "-l", str(self.home)], capture_output=True)
 
-    @contextlib.contextmanager
-    def _mlflow_server(self) -> Iterator[None]:
-        """A real MLflow server with a folder of its own, behind a door that faults shut."""
-        folder, port = self.folder / "mlflow", free_port()
-        folder.mkdir()
-        os.environ["PIXTRACK_HOME"] = str(folder)  # where it keeps artifacts; not the commands'
-        with serve(f"sqlite:///{folder}/mlflow.db", port, folder / "log"):
-            self._mlflow_port = port
-            yield
+    def _start_servers(self) -> None:
+        """Real servers in folders of their own, each behind a door that faults shut."""
+        home = Home(self.folder / "team")
+        home.root.mkdir()
+        os.environ["PIXTRACK_HOME"] = str(home.root)  # where MLflow's keeps artifacts
+        os.environ.pop("PREFECT_HOME", None)
+        self._ports = {what: free_port() for what in SERVERS}
+        database = f"sqlite:///{home.mlflow_db}"
+        self._held.enter_context(serve(database, self._ports["MLflow"], home.root / "mlflow.log"))
+        log = home.root / "prefect.log"
+        server = prefect_server(home, self._ports["Prefect"], log, pages=False)
+        self._held.enter_context(running(server))
+        self._login = login(home)
+        for what in SERVERS:
+            self._open(what)
 
-    def open_mlflow(self) -> None:
-        """A new door to the MLflow server."""
-        self.mlflow = self._held.enter_context(Door(self._mlflow_port))
+    def _open(self, what: Server) -> None:
+        self._doors[what] = self._held.enter_context(Door(self._ports[what]))
 
-    def start(self, at_mlflow_server: bool = False) -> subprocess.Popen[bytes]:
+    def shut(self, what: Server, mode: Mode) -> None:
+        """Has the team's server fail in that way until the command has ended."""
+        self._doors[what].shut(mode)
+        self.afterwards(lambda: self._open(what))
+
+    def start(self, setting: Setting) -> subprocess.Popen[bytes]:
         """The command, begun; its output goes to a file."""
         environment = {
             **os.environ,
@@ -115,8 +136,10 @@ class Scene:
         }
         for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
             environment.pop(name, None)
-        if at_mlflow_server:
-            environment["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{self.mlflow.port}"
+        if setting == "team":
+            addresses = {what: f"127.0.0.1:{door.port}" for what, door in self._doors.items()}
+            environment["MLFLOW_TRACKING_URI"] = f"http://{addresses['MLflow']}"
+            environment["PREFECT_API_URL"] = f"http://{self._login}@{addresses['Prefect']}/api"
         command = [
             *(sys.executable, "-m", "pixtrack", "eval", "--dataset", "sample", "--model", "chaos"),
             *("--limit", str(QUESTIONS), "--json"),
@@ -186,11 +209,10 @@ class Scene:
 
     def still_running(self) -> int:
         """Flow runs and MLflow runs that are shown as running: for ever, where no command runs."""
-        tables = {
-            self.home / "prefect" / "prefect.db": "flow_run where state_type = 'RUNNING'",
-            self.home / "mlflow.db": "runs where status = 'RUNNING'",
-            self.folder / "mlflow" / "mlflow.db": "runs where status = 'RUNNING'",
-        }
+        tables = {}
+        for home in (Home(self.home), Home(self.folder / "team")):
+            tables[home.prefect / "prefect.db"] = "flow_run where state_type = 'RUNNING'"
+            tables[home.mlflow_db] = "runs where status = 'RUNNING'"
         found = 0
         for database, condition in tables.items():
             if not database.exists():

@@ -24,6 +24,7 @@ import psutil
 import pytest
 
 from pixtrack.configs.paths import Home
+from pixtrack.tasks.owners import owner
 from pixtrack.tasks.servers.launcher import free_port, running
 from pixtrack.tasks.servers.login import login
 from pixtrack.tasks.servers.prefect_server import prefect_server
@@ -270,6 +271,51 @@ def user_and_secret(password: str) -> tuple[str, str]:
     """User and password as httpx takes them."""
     user, _, secret = password.partition(":")
     return user, secret
+
+
+BECOME_WORKER = """
+import os
+os.execve = lambda *_: None  # it ends here
+from pixtrack.configs.paths import home
+from pixtrack.flows.deploying import become_worker
+become_worker(home())
+"""
+
+
+def test_the_flow_run_of_a_killed_worker_does_not_keep_the_pools_place(
+    home: Path, users: Users, users_server: tuple[int, str]
+) -> None:
+    port, password = users_server
+    api, login_of = f"http://127.0.0.1:{port}/api", httpx.BasicAuth(*password.split(":"))
+    flow = httpx.post(f"{api}/flows/", json={"name": "evaluate"}, auth=login_of).json()
+    runs = []
+    for _ in range(2):
+        body = {"flow_id": flow["id"], "state": {"type": "RUNNING"}}
+        runs.append(httpx.post(f"{api}/flow_runs/", json=body, auth=login_of).json()["id"])
+    dead = subprocess.Popen(["sleep", "60"])
+    notes = Home(home).prefect / "flow-runs"
+    notes.mkdir(parents=True, exist_ok=True)
+    for run, process in zip(runs, (dead.pid, os.getpid()), strict=True):
+        (notes / f"{run}.json").write_text(json.dumps({"owner": owner(process)}))
+    dead.kill()
+    dead.wait()
+    hidden = ("PREFECT_", "MLFLOW_TRACKING_URI")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+    environment = {
+        **kept,
+        "PIXTRACK_HOME": str(home),
+        "HOME": str(home),
+        "PREFECT_API_URL": users.api,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", BECOME_WORKER],
+        env=environment, cwd=home, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    states = [flow_run(port, password, run)["state"]["type"] for run in runs]
+    assert states == ["CRASHED", "RUNNING"]  # the one that lives is left alone
+    assert "1 flow runs of dead processes are ended" in done.stderr
+    (notes / f"{runs[1]}.json").unlink()
 
 
 def noted(home: Path) -> set[str]:
