@@ -36,6 +36,10 @@ DEFAULT_PORT = 4200
 DEPLOYMENTS = PACKAGE_ROOT / "prefect.yaml"
 """Every deployment that `deploy` makes."""
 
+_IMPATIENT = {"PREFECT_API_REQUEST_TIMEOUT": "10", "PREFECT_CLIENT_MAX_RETRIES": "1"}
+"""For the processes of flow runs: by default the engine waits for minutes, as a flow ends, for
+a server that has gone away."""
+
 _WORKER_QUERY_SECONDS = "2"
 """Prefect's worker looks for work every 10 s; here it is the only one, and a person waits."""
 
@@ -171,12 +175,14 @@ async def _make_pool() -> None:
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.workers.process import ProcessWorker
 
+    template = ProcessWorker.get_default_base_job_template()
+    template["variables"]["properties"]["env"]["default"] = _IMPATIENT
     async with get_client() as client:
         await client.create_work_pool(
             WorkPoolCreate(
                 name=POOL,
                 type=ProcessWorker.type,
-                base_job_template=ProcessWorker.get_default_base_job_template(),
+                base_job_template=template,
                 concurrency_limit=1,
             ),
             overwrite=True,

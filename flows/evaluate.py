@@ -17,6 +17,7 @@ from pixtrack.configs.schema import Settings
 from pixtrack.flows.cells import CellOutcome, run_cells
 from pixtrack.flows.logs import report_logs
 from pixtrack.flows.noted import NOTED
+from pixtrack.flows.reported import beside
 from pixtrack.tasks.cells import resolve_cells, resolve_model
 from pixtrack.tasks.tracking import default_recorder
 
@@ -28,6 +29,7 @@ def _run_name() -> str:
 
 
 @flow(name="evaluate", flow_run_name=_run_name, validate_parameters=True, **NOTED)  # type: ignore[untyped-decorator]
+@beside
 def evaluate(
     dataset: str = "sample",
     model: str | None = None,

@@ -19,6 +19,7 @@ from pixtrack.configs.schema import StudyConfig
 from pixtrack.flows.cells import CellOutcome, run_cells
 from pixtrack.flows.logs import report_logs
 from pixtrack.flows.noted import NOTED
+from pixtrack.flows.reported import beside
 from pixtrack.tasks.cells import check_study
 from pixtrack.tasks.comparison.task import compare_runs
 from pixtrack.tasks.prefecting import reports
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @flow(name="study", flow_run_name="{path}", **NOTED)  # type: ignore[untyped-decorator]
+@beside
 def study(path: str = "sample_models") -> State[dict[str, Any]]:
     """Runs every cell of a study, skips what is answered, goes on past a failed cell, compares.
 

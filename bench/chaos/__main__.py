@@ -21,6 +21,8 @@ from pixtrack.configs.checkout import version_line
 
 LATEST_SECONDS = 14.0
 """Faults come at a random moment up to so long after the command's start."""
+LONGEST_SECONDS = 240.0
+"""A command that goes on for so long without a fault is not waited for; it counts as hung soon."""
 TRACEBACK = "Traceback (most recent call last)"
 BAD = ("lost", "doubled", "wrong", "left over", "hung", "unfinished")
 COUNTED = ("injected", "missed", *BAD)
@@ -44,7 +46,7 @@ def campaign(scene: Scene, faults: int, seed: int, only: str | None = None) -> C
         process = scene.start(setting)
         wanted = rng.random() < 0.5  # half of the faults wait until questions are asked
         hit = ""
-        while process.poll() is None and not hit:
+        while process.poll() is None and not hit and time.monotonic() - started < LONGEST_SECONDS:
             time.sleep(0.1)
             early = time.monotonic() - started < delay
             if not early and (not wanted or len(scene.answers()) > len(before)):

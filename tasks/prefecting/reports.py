@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,8 @@ from pixtrack.tasks.prefecting.api import PrefectApi, ReportedTransport, is_away
 from pixtrack.tasks.servers.reporting import DEADLINE_SECONDS, Reports
 
 logger = logging.getLogger("pixtrack")
+
+_reporting: ContextVar[bool] = ContextVar("reporting", default=False)
 
 _CLOUD = "https://api.prefect.cloud"
 
@@ -55,8 +58,17 @@ def reporting() -> Iterator[Reports]:
         context = SyncClientContext(httpx_settings={"transport": transport})
         # Within the block, code that asks for a client without settings of its own gets this one.
         context._httpx_settings = None
-        with context, _forwarded():
-            yield reports()
+        token = _reporting.set(True)
+        try:
+            with context, _forwarded():
+                yield reports()
+        finally:
+            _reporting.reset(token)
+
+
+def is_reporting() -> bool:
+    """Whether the flow that runs here does so within `reporting`."""
+    return _reporting.get()
 
 
 @contextmanager
