@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.processes import die_with_parent, stop
-from pixtrack.tasks.servers.start_failures import why_it_ended
+from pixtrack.tasks.servers.start_failures import killed_by, why_it_ended
 
 HOST = "127.0.0.1"
 
@@ -78,10 +78,10 @@ class Launched:
         what, log = self.server.what, self.server.log
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise UserError(
-                    f"{what}'s server did not start: {why_it_ended(self.output())}: {log}"
-                )
+            code = self.process.poll()
+            if code is not None:
+                why = killed_by(code) or why_it_ended(self.output())
+                raise UserError(f"{what}'s server did not start: {why}: {log}")
             if answers(self.server.health):
                 return
             time.sleep(_LOOK_EVERY_SECONDS)

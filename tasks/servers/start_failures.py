@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 
 from pixtrack.configs.addresses import without_passwords
 
@@ -44,6 +45,15 @@ _NO_REASON = re.compile(r"Application startup failed|^Exiting|^Aborted!|^Server 
 """Last lines of servers that do not say a reason."""
 
 _WIDTH = 300
+
+
+def killed_by(exit_code: int) -> str:
+    """That a signal from outside ended it, in a few words; "" where it ended by itself."""
+    if exit_code >= 0:
+        return ""
+    name = signal.Signals(-exit_code).name
+    often = ", as a machine does whose memory is full" if name == "SIGKILL" else ""
+    return f"it was killed ({name}){often}"
 
 
 def why_it_ended(log: str) -> str:

@@ -85,7 +85,7 @@ def check_store(uri: str | None = None) -> str:
 def _remedy(uri: str) -> str:
     local = local_uri()
     if uri == local:
-        return "set PIXTRACK_HOME to a folder that can be written"
+        return "set PIXTRACK_HOME to a folder with room that can be written"
     start = "start it, " if is_server(uri) else ""
     return (
         f"{start}correct MLFLOW_TRACKING_URI, or unset that variable to log to the local store "

@@ -90,6 +90,16 @@ def test_one_that_does_not_answer_is_given_up_in_time_with_its_last_words(tmp_pa
     launched.stop()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_one_that_is_killed_as_it_starts_is_said_to_be(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    launched = Launched(program(tmp_path, "import time; time.sleep(60)"))
+    launched.process.send_signal(number)
+    with pytest.raises(UserError, match=rf"did not start: it was killed \({number.name}\)"):
+        launched.wait_until_healthy(seconds=60)
+
+
 @pytest.mark.parametrize(
     ("log", "said"),
     [
