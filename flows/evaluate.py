@@ -29,7 +29,6 @@ def _run_name() -> str:
 
 
 @flow(name="evaluate", flow_run_name=_run_name, validate_parameters=True, **NOTED)  # type: ignore[untyped-decorator]
-@beside
 def evaluate(
     dataset: str = "sample",
     model: str | None = None,
@@ -63,6 +62,17 @@ def evaluate(
     samples failed, or a dataset of the group could not be asked.
     """
     report_logs()
+    return beside(lambda: _evaluated(dataset, model, prompt, limit, model_dir, engine))
+
+
+def _evaluated(
+    dataset: str,
+    model: str | None,
+    prompt: str | None,
+    limit: int | None,
+    model_dir: str | None,
+    engine: dict[str, Any] | None,
+) -> State[dict[str, Any]]:
     config, _reason = resolve_model(model, engine)
     settings = Settings(temperature=temperature, max_tokens=max_tokens, system=system, seed=seed)
     cells = resolve_cells(dataset, config, prompt, limit, settings)

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from prefect import Flow
 from prefect.exceptions import TerminationSignal
@@ -22,13 +22,12 @@ from prefect.states import State
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.paths import home as data_home
-from pixtrack.tasks.prefecting import reaping
+from pixtrack.tasks.prefecting import reaping, what_ended
 from pixtrack.tasks.prefecting.reports import is_reporting, reporting, reports
 from pixtrack.tasks.servers.reporting import DEADLINE_SECONDS
 
 logger = logging.getLogger("pixtrack")
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -81,6 +80,7 @@ def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments:
         if not outcome.begun:
             reports().give_up(state.message or "it did not let the flow begin")
     except Exception as error:
+        _end_with_the_process(what_ended(error))
         reports().give_up(str(error) or type(error).__name__)
         _end_with_the_process(outcome.error)
     finally:
@@ -92,32 +92,27 @@ def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments:
             observed.fn(*arguments)
 
 
-def beside(function: Callable[P, R]) -> Callable[P, R]:
-    """A flow's function whose steps report beside the work, whoever runs the flow.
+def beside(work: Callable[[], R]) -> R:
+    """What a flow's work returns or raises; its steps report beside it, whoever runs the flow.
 
     `run_reported` sees to that for a command's flow. A worker has Prefect's engine run the flow,
     which would have every step wait for a server that has gone away, and fail of it.
     """
-
-    @wraps(function)
-    def run(*arguments: P.args, **named: P.kwargs) -> R:
-        if is_reporting():
-            return function(*arguments, **named)
-        outcome = Outcome(begun=True, flow_run_id=flow_run.get_id() or "")
-        try:
-            with reporting():
-                result = function(*arguments, **named)
-            outcome.note(result)
-            return result
-        except BaseException as error:
-            outcome.error = error
-            raise
-        finally:
-            if outcome.flow_run_id and not reports().flush(DEADLINE_SECONDS):
-                # The engine cannot tell the server either: a later command does.
-                reaping.ended(data_home(), outcome.flow_run_id, outcome.ended, told=False)
-
-    return run
+    if is_reporting():
+        return work()
+    outcome = Outcome(begun=True, flow_run_id=flow_run.get_id() or "")
+    try:
+        with reporting():
+            result = work()
+        outcome.note(result)
+        return result
+    except BaseException as error:
+        outcome.error = error
+        raise
+    finally:
+        if outcome.flow_run_id and not reports().flush(DEADLINE_SECONDS):
+            # The engine cannot tell the server either: a later command does.
+            reaping.ended(data_home(), outcome.flow_run_id, outcome.ended, told=False)
 
 
 def _end_with_the_process(error: BaseException | None) -> None:

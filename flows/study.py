@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 
 @flow(name="study", flow_run_name="{path}", **NOTED)  # type: ignore[untyped-decorator]
-@beside
 def study(path: str = "sample_models") -> State[dict[str, Any]]:
     """Runs every cell of a study, skips what is answered, goes on past a failed cell, compares.
 
@@ -41,6 +40,10 @@ def study(path: str = "sample_models") -> State[dict[str, Any]]:
     Returns the cells with their headline scores, and the folder of the comparison.
     """
     report_logs()
+    return beside(lambda: _studied(path))
+
+
+def _studied(path: str) -> State[dict[str, Any]]:
     config, asked = check_study(path)
     home, recorder = data_home(), default_recorder()
     outcomes: list[CellOutcome] = []

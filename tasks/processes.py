@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 _LOOK_EVERY_SECONDS = 0.05
 
@@ -21,6 +22,17 @@ def die_with_parent() -> None:
     pr_set_pdeathsig = 1
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def processor_ticks(session: int) -> int | None:
+    """How much a session's processes have computed, in the kernel's ticks; None where unknown."""
+    ticks = None
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                ticks = (ticks or 0) + int(fields[11]) + int(fields[12])
+    return ticks
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 5.0) -> None:

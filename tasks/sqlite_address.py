@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -18,3 +21,20 @@ def sqlite_address(file: Path) -> str:
 def sqlite_file(address: str) -> Path:
     """The file that the address names; the inverse of `sqlite_address`."""
     return Path(unquote(address.removeprefix(PREFIX).partition("?")[0]))
+
+
+@contextmanager
+def without_stray_folder(address: str) -> Iterator[None]:
+    """Removes, after the block, the empty folder that MLflow makes by the address as it is quoted.
+
+    It makes the folder of a database before it opens it, and takes `a%3Fb` for a folder's name.
+    """
+    if not address.startswith(PREFIX):
+        yield
+        return
+    quoted = Path(address.removeprefix(PREFIX)).parent
+    new = quoted != sqlite_file(address).parent and not quoted.exists()
+    yield
+    if new:
+        with suppress(OSError):
+            os.removedirs(quoted)

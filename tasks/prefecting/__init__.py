@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
+from prefect.exceptions import TerminationSignal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,13 +40,34 @@ def step(name: str, *, network_retries: int = 0) -> Callable[[F], F]:
 
         @wraps(function)
         def called(*arguments: Any, **named: Any) -> Any:
-            # Outside of a flow run there is no server, and Prefect would start one for the task.
-            chosen = function if FlowRunContext.get() is None else as_task
-            return chosen(*arguments, **named)
+            # Without a flow run there is no server: Prefect would start one for the task.
+            if FlowRunContext.get() is None:
+                return function(*arguments, **named)
+            try:
+                return as_task(*arguments, **named)
+            except Exception as error:
+                signalled = what_ended(error)
+                if signalled is not None:
+                    raise signalled from None
+                raise
 
         return cast(F, called)
 
     return decorated
+
+
+def what_ended(error: BaseException | None) -> BaseException | None:
+    """The signal because of which the error was raised; None where none came.
+
+    Prefect's engine answers one that comes as it makes a task run with a ValueError of its own.
+    """
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if isinstance(error, KeyboardInterrupt | SystemExit | TerminationSignal):
+            return error
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _network_failed(_task: Any, _run: Any, state: Any) -> bool:

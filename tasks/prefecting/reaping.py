@@ -54,7 +54,7 @@ class Note:
 
 
 def begun(home: Home, flow_run_id: str) -> None:
-    """Notes that this process runs the flow run."""
+    """Notes that this process runs that flow run, if the disk takes the note."""
     _write(_file(home, flow_run_id), Note(owner()))
 
 
@@ -130,4 +130,5 @@ def _file(home: Home, flow_run_id: str) -> Path:
 
 
 def _write(file: Path, note: Note) -> None:
-    write_atomically(file, TypeAdapter(Note).dump_json(note).decode())
+    with contextlib.suppress(OSError):  # a full disk is the run's trouble: it says so itself
+        write_atomically(file, TypeAdapter(Note).dump_json(note).decode())

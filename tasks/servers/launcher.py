@@ -13,13 +13,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pixtrack.configs.errors import UserError
-from pixtrack.tasks.processes import die_with_parent, stop
+from pixtrack.tasks.processes import die_with_parent, processor_ticks, stop
 from pixtrack.tasks.servers.start_failures import killed_by, why_it_ended
 
 HOST = "127.0.0.1"
 
 START_SECONDS = 180.0
 """Limit for a start. The first one creates a database, which took 25 s on two busy cores."""
+
+STILL_SECONDS = 40.0
+"""A server that has used no processor for so long, and does not answer, will not."""
 
 _LOOK_EVERY_SECONDS = 0.1
 
@@ -60,6 +63,8 @@ class Launched:
         Unless it `outlives_this_process`, it ends with this process, however that ends.
         """
         self.server = server
+        self._looked = self._worked = time.monotonic()
+        self._ticks: int | None = None
         server.log.parent.mkdir(parents=True, exist_ok=True)
         with server.log.open("ab") as output:
             self._log_start = output.tell()
@@ -84,9 +89,25 @@ class Launched:
                 raise UserError(f"{what}'s server did not start: {why}: {log}")
             if answers(self.server.health):
                 return
+            if self._stands_still():
+                raise UserError(
+                    f"{what}'s server did not start: it has done nothing for {STILL_SECONDS:g} s, "
+                    f"as if it were stopped ({why_it_ended(self.output())}): {log}"
+                )
             time.sleep(_LOOK_EVERY_SECONDS)
         last = why_it_ended(self.output())
         raise UserError(f"{what}'s server did not answer within {seconds:g} s ({last}): see {log}")
+
+    def _stands_still(self) -> bool:
+        """Whether it has computed nothing for a while: it is stopped, or waits for ever."""
+        now = time.monotonic()
+        if now - self._looked < 1:
+            return False
+        self._looked = now
+        ticks = processor_ticks(self.process.pid)
+        if ticks is None or ticks != self._ticks:
+            self._ticks, self._worked = ticks, now
+        return now - self._worked > STILL_SECONDS
 
     def output(self) -> str:
         """What the server has written to the log since this start."""

@@ -21,7 +21,7 @@ from pixtrack.configs.addresses import shown, without_passwords
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home, home
 from pixtrack.tasks.servers.deadline import within
-from pixtrack.tasks.sqlite_address import sqlite_address, sqlite_file
+from pixtrack.tasks.sqlite_address import sqlite_address, sqlite_file, without_stray_folder
 from pixtrack.tasks.tracking.moved import artifact_root, follow_the_move
 from pixtrack.tasks.tracking.recorder import TrackingUnavailable
 
@@ -225,7 +225,8 @@ def _client(uri: str) -> Any:
     # Two processes that make one database at the same time trip over each other's tables.
     with FileLock(database.parent / f".{database.name}.lock"):
         follow_the_move(database)
-        return mlflow.MlflowClient(tracking_uri=uri)
+        with without_stray_folder(uri):
+            return mlflow.MlflowClient(tracking_uri=uri)
 
 
 def use_for_traces(uri: str) -> None:

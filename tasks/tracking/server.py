@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pixtrack.configs.paths import home
 from pixtrack.tasks.secrets import database_secrets, without_secrets
 from pixtrack.tasks.servers.launcher import HOST, Launched, Server, running
 from pixtrack.tasks.servers.origin_guard import allowed_hosts
+from pixtrack.tasks.sqlite_address import without_stray_folder
 from pixtrack.tasks.tracking.connection import client
 
 _LOOPBACK = (HOST, f"{HOST}:*", "localhost", "localhost:*", "[::1]", "[[]::1]:*")
@@ -27,7 +28,9 @@ def serve(uri: str, port: int, log: Path) -> Iterator[Launched]:
     UserError, with the reason, where it does not start.
     """
     client(uri)  # the tables, which the server would make more slowly
-    with running(mlflow_server(uri, port, log)) as launched:
+    with ExitStack() as held:
+        with without_stray_folder(uri):
+            launched = held.enter_context(running(mlflow_server(uri, port, log)))
         yield launched
 
 

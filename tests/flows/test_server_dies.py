@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import psutil
 import pytest
 
 from pixtrack.configs.paths import Home
+from pixtrack.flows.deploying import _IMPATIENT
 from pixtrack.tasks.owners import owner
 from pixtrack.tasks.servers.launcher import free_port, running
 from pixtrack.tasks.servers.login import login
@@ -79,8 +81,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+EVAL = ("-m", "pixtrack", "eval", "--model", "endpoint", "--limit", str(QUESTIONS), "--json")
+
+
 @contextmanager
-def command(home: Path, api: str = "", **more: str) -> Iterator[Command]:
+def command(
+    home: Path, api: str = "", program: Sequence[str] = EVAL, **more: str
+) -> Iterator[Command]:
     """`pixtrack eval --json`, with a server of its own or the one at `api`."""
     release, asked = threading.Event(), threading.Semaphore(QUESTIONS // 2)
 
@@ -96,9 +103,8 @@ def command(home: Path, api: str = "", **more: str) -> Iterator[Command]:
         environment |= {"OPENAI_BASE_URL": endpoint.url}
         if api:
             environment["PREFECT_API_URL"] = api
-        arguments = ("eval", "--model", "endpoint", "--limit", str(QUESTIONS), "--json")
         process = subprocess.Popen(
-            [sys.executable, "-m", "pixtrack", *arguments],
+            [sys.executable, *program],
             env=environment, cwd=home, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -273,6 +279,35 @@ def user_and_secret(password: str) -> tuple[str, str]:
     return user, secret
 
 
+AS_A_WORKER = f"""
+from pixtrack.flows.evaluate import evaluate
+evaluate(model="endpoint", limit={QUESTIONS})
+"""
+"""What the process of a worker's flow run does: Prefect's own engine runs the flow."""
+
+
+def test_a_workers_run_ends_whole_when_the_server_dies(home: Path, users: Users) -> None:
+    api = f"http://127.0.0.1:{users.door.port}/api"
+    impatient = {"PREFECT_API_AUTH_STRING": users.login, **_IMPATIENT}
+    before, runs = noted(home), {*home.glob("runs/sample/*")}
+    with command(home, api, ("-c", AS_A_WORKER), **impatient) as running_command:
+        running_command.half_way()
+        users.door.shut("closed")
+        running_command.release.set()
+        started = time.monotonic()
+        running_command.process.communicate(timeout=200)  # it says what it likes of the server
+        assert time.monotonic() - started < 2 * SLACK_SECONDS
+    (run,) = {*home.glob("runs/sample/*")} - runs
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["answered"], summary["status"]) == (QUESTIONS, "completed")
+    with closing(sqlite3.connect(home / "mlflow.db")) as store:
+        known = dict(store.execute("select run_uuid, status from runs").fetchall())
+    assert known[summary["mlflow_run_id"]] == "FINISHED"
+    (note,) = noted(home) - before
+    kept = json.loads((home / "prefect" / "flow-runs" / f"{note}.json").read_text())
+    assert kept["ended"] == "COMPLETED"  # what the next command tells the server
+
+
 BECOME_WORKER = """
 import os
 os.execve = lambda *_: None  # it ends here
@@ -314,7 +349,7 @@ def test_the_flow_run_of_a_killed_worker_does_not_keep_the_pools_place(
     assert done.returncode == 0, done.stderr
     states = [flow_run(port, password, run)["state"]["type"] for run in runs]
     assert states == ["CRASHED", "RUNNING"]  # the one that lives is left alone
-    assert "1 flow runs of dead processes are ended" in done.stderr
+    assert "flow runs of dead processes are ended" in done.stderr
     (notes / f"{runs[1]}.json").unlink()
 
 

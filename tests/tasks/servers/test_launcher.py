@@ -16,6 +16,7 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
+from pixtrack.tasks.servers import launcher
 from pixtrack.tasks.servers.launcher import Launched, Server, answers, free_port, running
 from pixtrack.tasks.servers.prefect_server import prefect_server
 from pixtrack.tasks.servers.start_failures import why_it_ended
@@ -88,6 +89,21 @@ def test_one_that_does_not_answer_is_given_up_in_time_with_its_last_words(tmp_pa
     with pytest.raises(UserError, match=r"within 1 s \(looking for the disk\): see .*log"):
         launched.wait_until_healthy(seconds=1)
     launched.stop()
+
+
+def test_one_that_stands_still_is_given_up_and_one_that_works_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "STILL_SECONDS", 3.0)
+    launched = Launched(program(tmp_path, "import time; time.sleep(600)"))
+    launched.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(UserError, match="did not start: it has done nothing for 3 s"):
+        launched.wait_until_healthy(seconds=120)
+    launched.stop(0.1)
+    busy = Launched(program(tmp_path, "while True: pass"))
+    with pytest.raises(UserError, match="did not answer within 5 s"):
+        busy.wait_until_healthy(seconds=5)
+    busy.stop(0.1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

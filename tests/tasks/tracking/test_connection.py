@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pixtrack.configs.paths import Home
+from pixtrack.tasks.sqlite_address import sqlite_address
 from pixtrack.tasks.tracking import TrackingUnavailable, check_store, tracking_uri
 from pixtrack.tasks.tracking.connection import client, reported
 from tests.doubles.patience import at_most
@@ -113,6 +114,15 @@ def test_a_database_that_is_none_is_one_line(home: Home, tmp_path: Path) -> None
     # The same where nobody asked first: a run's log must never cost the run.
     with pytest.raises(TrackingUnavailable), reported("sqlite:///x", "did not take the run"):
         client(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_nothing_is_written_beside_a_home_of_any_name(tmp_path: Path) -> None:
+    """MLflow makes a folder by the address as it is quoted."""
+    database = tmp_path / "what? 100% #1" / "of %3F" / "mlflow.db"
+    assert check_store(sqlite_address(database))
+    assert database.is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["what? 100% #1"]
+    assert [path.name for path in (tmp_path / "what? 100% #1").iterdir()] == ["of %3F"]
 
 
 def test_our_own_mistakes_are_not_called_the_stores() -> None:
