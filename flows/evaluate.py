@@ -62,7 +62,8 @@ def evaluate(
     samples failed, or a dataset of the group could not be asked.
     """
     report_logs()
-    return beside(lambda: _evaluated(dataset, model, prompt, limit, model_dir, engine))
+    settings = Settings(temperature=temperature, max_tokens=max_tokens, system=system, seed=seed)
+    return beside(lambda: _evaluated(dataset, model, prompt, limit, model_dir, engine, settings))
 
 
 def _evaluated(
@@ -72,9 +73,9 @@ def _evaluated(
     limit: int | None,
     model_dir: str | None,
     engine: dict[str, Any] | None,
+    settings: Settings,
 ) -> State[dict[str, Any]]:
     config, _reason = resolve_model(model, engine)
-    settings = Settings(temperature=temperature, max_tokens=max_tokens, system=system, seed=seed)
     cells = resolve_cells(dataset, config, prompt, limit, settings)
     directory = Path(model_dir) if model_dir else None
     outcomes = run_cells(cells, data_home(), default_recorder(), directory)

@@ -17,7 +17,7 @@ def _begun(_flow: Any, run: Any, _state: Any) -> None:
 
 
 def _ended(_flow: Any, run: Any, _state: Any) -> None:
-    reaping.ended(home(), str(run.id), "", told=True)
+    reaping.ended(home(), str(run.id), "", reported=True)
 
 
 NOTED: dict[str, Any] = {

@@ -112,7 +112,7 @@ def beside(work: Callable[[], R]) -> R:
     finally:
         if outcome.flow_run_id and not reports().flush(DEADLINE_SECONDS):
             # The engine cannot tell the server either: a later command does.
-            reaping.ended(data_home(), outcome.flow_run_id, outcome.ended, told=False)
+            reaping.ended(data_home(), outcome.flow_run_id, outcome.ended, reported=False)
 
 
 def _end_with_the_process(error: BaseException | None) -> None:
