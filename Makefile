@@ -16,6 +16,7 @@ LIMIT ?=
 ARGS ?=
 RUNS ?=
 STUDY ?= sample_models
+PREFECT_PORT ?= 4200
 # How many processes share the tests: most of a test's time goes into waiting for a server.
 PROCESSES ?= $(shell [ "$$(nproc 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
@@ -25,7 +26,7 @@ define literal
 override $(1) := $$(value $(1))
 export $(1)
 endef
-$(foreach name,DATASET MODEL PROMPT LIMIT RUNS STUDY,$(eval $(call literal,$(name))))
+$(foreach name,DATASET MODEL PROMPT LIMIT RUNS STUDY PREFECT_PORT,$(eval $(call literal,$(name))))
 
 export PIXTRACK_HOME ?= $(CURDIR)/data
 # Where it is set, as in many images, every start would compile all of Prefect, MLflow and vLLM anew
@@ -80,10 +81,10 @@ ui-all: setup ## Open MLflow and Prefect
 	@$(BIN)/pixtrack ui --all $(ARGS)
 
 deploy: setup ## Start a Prefect server if none answers; create the work pool and all deployments
-	@$(BIN)/pixtrack deploy --port $(PREFECT_PORT) $(ARGS)
+	@$(BIN)/pixtrack deploy --port "$$PREFECT_PORT" $(ARGS)
 
 worker: setup ## Run a worker for the deployments, in the foreground
-	@exec $(BIN)/pixtrack worker --port $(PREFECT_PORT)
+	@exec $(BIN)/pixtrack worker --port "$$PREFECT_PORT"
 
 docs: $(VENV)/.docs-ready ## Build the site into site/, strictly (ARGS=--site-dir=DIR elsewhere)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q $(ARGS) && echo "docs: site/index.html"

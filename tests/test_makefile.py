@@ -51,7 +51,7 @@ def make(venv: Path, *arguments: str, **variables: str) -> list[str]:
 @pytest.mark.parametrize(
     ("target", "name"),
     [("eval", "DATASET"), ("eval", "MODEL"), ("eval", "PROMPT"), ("eval", "LIMIT"),
-     ("study", "STUDY"), ("check", "MODEL")],
+     ("study", "STUDY"), ("check", "MODEL"), ("deploy", "PREFECT_PORT"), ("worker", "PREFECT_PORT")],
 )  # fmt: skip
 def test_a_name_is_never_run(venv: Path, tmp_path: Path, target: str, name: str, text: str) -> None:
     marker = tmp_path / "ran"
