@@ -37,6 +37,8 @@ class Area:
     modules: tuple[str, ...]
     """Paths below the repository; `*` stands for any name."""
     tests: tuple[str, ...]
+    functions: tuple[str, ...] = ()
+    """Only these functions of the modules are changed; (): all."""
     without: tuple[str, ...] = ()
     """Tests that start processes of their own, which mutmut cannot follow."""
 
@@ -100,6 +102,7 @@ AREAS = {
             "tests/tasks/runs/test_opening.py",
             "tests/tasks/test_promises.py",
         ),
+        functions=("identity_of", "_shown", "sampling", "fingerprint", "run_name"),
     ),
     "schedule": Area(
         (
@@ -162,14 +165,23 @@ def mutate(area: Area, folder: Path, processes: int, sample: int | None = None) 
     with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write("\n[tool.mutmut]\n" + "\n".join(lines) + "\n")
     chosen: list[str] = []
-    if sample is not None:
+    if sample is not None or area.functions:
         _mutmut(folder, "run", "none")  # makes the mutants and finds none of that name
-        every = [name for _, name, _ in _ends(folder)]
-        chosen = random.Random(0).sample(every, min(sample, len(every)))
+        chosen = [name for _, name, _ in _ends(folder) if _is_of(name, area.functions)]
+    if sample is not None:
+        chosen = random.Random(0).sample(chosen, min(sample, len(chosen)))
     code = _mutmut(folder, "run", "--max-children", str(processes), *chosen)
     if code:
         tail = (folder / "mutmut.log").read_text(encoding="utf-8", errors="replace")[-2000:]
         sys.exit(f"mutmut ended with code {code}; {folder / 'mutmut.log'} ends:\n{tail}")
+
+
+def _is_of(mutant: str, functions: Sequence[str]) -> bool:
+    """Whether a mutant (module.x_function__mutmut_1, module.xǁClassǁmethod__mutmut_1) is of one."""
+    function = mutant.rpartition(".")[2].partition("__mutmut_")[0]
+    return not functions or any(
+        function == f"x_{name}" or function.endswith(f"ǁ{name}") for name in functions
+    )
 
 
 def _mutmut(folder: Path, *arguments: str) -> int:

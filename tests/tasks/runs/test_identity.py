@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage
+from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage, Turn
 from pixtrack.tasks.runs.directory import fingerprint
 from pixtrack.tasks.runs.opening import Cell, identity_of
 from tests.doubles.cells import cell
@@ -125,3 +125,61 @@ def test_the_samples_own_error_or_gold_is_not_the_runs_identity() -> None:
     ready = prepared()
     mended = replace(ready, samples=(replace(ready.samples[0], answers=("b",)),))
     assert print_of(cell(), mended) == BEFORE
+
+
+def test_every_part_of_a_fingerprint_has_the_name_that_it_always_had() -> None:
+    """A part under another name would make all runs new ones, though nothing else notices."""
+    ready = prepared(2, options=("red", "blue"))
+    shot = Sample(
+        7, "s", "Whose é?", ("hers", "his"), (SampleImage("shaX", "x.png", 1, 1),),
+        history=(Turn("First?", "one"),), context="c", options=("p", "q"),
+    )  # fmt: skip
+    asked = cell(
+        dataset={"pages": "first", "max_pages": 1}, prompt={"system": "Sé exact"}, shots=(shot,)
+    )
+    identity = identity_of(asked, {"files": "f"}, ENGINE, ready, 4096)
+    assert identity == {
+        "model": {"files": "f"},
+        "engine": ENGINE,
+        "prompt": {
+            "system": "Sé exact",
+            "template": "{context}{question} Briefly.",
+            "history_template": "{question}",
+            "context_template": "{context}\n",
+            "option_template": "{letter}. {option}",
+            "option_separator": "\n",
+            "options_template": "\n{options}",
+            "shots": [
+                {
+                    "images": ["shaX"],
+                    "turns": [["First?", "one"]],
+                    "context": "c",
+                    "question": "Whose é?",
+                    "options": ["p", "q"],
+                    "answer": "hers",
+                }
+            ],
+        },
+        "sampling": {
+            "max_tokens": 8, "temperature": 0.0, "top_p": 1.0, "seed": 0, "stop": ["\n"],
+        },
+        "dataset": "d" * 64,
+        "pages": {"choice": "first", "most": 1, "max_model_len": 4096},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "ready", "known"),
+    [
+        (cell(), prepared(options=("red", "blue")),
+         "2e5b98b1a3b97d591d3ae5c1cfe2a5374f6815ab3e5b6fa3eebd417c41eb3947"),
+        (cell(dataset={"pages": "first", "max_pages": 1}), prepared(2),
+         "3fb0c0b8c3f466367e75e12d81d2529b23da7d2d1f51c64935868dc33621b944"),
+        (cell(prompt={"system": "Sé exact"}), prepared(),
+         "006de83f28e4a11416a28f72cd35356479a3aa3e2e068418386740b6f20560be"),
+    ],
+)  # fmt: skip
+def test_runs_with_options_pages_and_other_letters_keep_their_fingerprint(
+    asked: Cell, ready: PreparedDataset, known: str
+) -> None:
+    assert print_of(asked, ready) == known
