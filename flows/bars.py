@@ -1,7 +1,8 @@
 """The progress of a long step: a bar with an amount, a rate and the time left, on stderr.
 
 On a terminal it is drawn in place; elsewhere (a worker, a log file) a line is logged every ten
-seconds.
+seconds. The page of the flow run in Prefect, if there is one, gets a line at each tenth of the way,
+and once a minute.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pixtrack.flows.page_log import OURS, PAGE
 from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.runs.opening import OpenRun
 from pixtrack.tasks.runs.protocol import Event
 
 LINE_EVERY_SECONDS = 10.0
+PAGE_EVERY_SECONDS = 60.0
+PAGE_SECONDS_BETWEEN = 2.0
+"""A short step, whose tenths follow each other faster, has fewer lines on the page."""
 
 console = DataConsole(stderr=True)
 logger = logging.getLogger("pixtrack.progress")
@@ -84,26 +89,38 @@ class Bar:
         self._title, self._unit, self._progress = title, unit, progress
         self._task = progress.add_task(title, total=None, unit=unit, note="") if progress else None
         self._started = time.monotonic()
-        self._logged = self._started
+        self._logged = self._told = self._started
+        self._told_tenth = 0
+        self._finished = False
         self._first: int | None = None
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Sets how much is done, of how much, and a short note (failures, cache hits)."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, total=total, note=note)
-            return
         now = time.monotonic()
         if self._first is None:
             self._first, self._started = done, now
         finished = bool(total) and done == total
-        if now - self._logged < LINE_EVERY_SECONDS and not finished:
-            return
-        self._logged = now
-        rate = (done - self._first) / max(now - self._started, 1e-9)
+        ends, self._finished = finished and not self._finished, finished
+        if ends or (not finished and self._is_worth_a_line(done, total, now)):
+            self._told, self._told_tenth = now, _tenth(done, total)
+            PAGE.info("%s", self._line(done, total, note, now))
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total, note=note)
+        elif ends or (not finished and now - self._logged >= LINE_EVERY_SECONDS):
+            self._logged = now
+            logger.info("%s", self._line(done, total, note, now))
+
+    def _is_worth_a_line(self, done: int, total: int | None, now: float) -> bool:
+        """Whether the page gets a line: a tenth more is done, or a minute has passed."""
+        further = _tenth(done, total) > self._told_tenth
+        return now - self._told >= (PAGE_SECONDS_BETWEEN if further else PAGE_EVERY_SECONDS)
+
+    def _line(self, done: int, total: int | None, note: str, now: float) -> str:
+        rate = (done - (self._first or 0)) / max(now - self._started, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if total and rate > 0 else ""
         tail = f" ({note})" if note else ""
         amount, speed = self._unit.amount(done, total), self._unit.rate(rate)
-        logger.info("%s: %s, %s%s%s", self._title, amount, speed, left, tail)
+        return f"{self._title}: {amount}, {speed}{left}{tail}"
 
     def begin(self, done: int, total: int, seconds_ago: float = 0.0) -> None:
         """Starts counting rate and time left, because the work itself begins.
@@ -114,6 +131,7 @@ class Bar:
             seconds_ago: time since the actual beginning
         """
         self._first, self._started = done, time.monotonic() - seconds_ago
+        self._told_tenth, self._finished = _tenth(done, total), False
         if self._progress is not None and self._task is not None:
             self._progress.reset(self._task, completed=done, total=total)
         else:
@@ -122,11 +140,19 @@ class Bar:
     def downloading(self, name: str, done: int, total: int) -> None:
         """Shows how much of a file has arrived, in bytes, beside the step's own progress."""
         note = f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+        if time.monotonic() - self._told >= PAGE_EVERY_SECONDS:
+            self._told = time.monotonic()
+            PAGE.info("%s: %s", self._title, note)
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, note=note)
         elif time.monotonic() - self._logged >= LINE_EVERY_SECONDS:
             self._logged = time.monotonic()
             logger.info("%s: %s", self._title, note)
+
+
+def _tenth(done: int, total: int | None) -> int:
+    """How many tenths of the way are done; 0 where nobody knows how long it is."""
+    return 10 * done // total if total else 0
 
 
 @contextmanager
@@ -158,7 +184,7 @@ def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
     """
     title = f"{run.cell.model.name} on {run.cell.dataset.name}"
     if not run.unanswered:
-        logger.info("%s: every question is already answered", title)
+        OURS.info("%s: every question is already answered", title)
         yield lambda _event: None
         return
     with bar(title, counted("q")) as shown:
@@ -169,6 +195,9 @@ def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
             nonlocal begun
             if event.event == "starting":
                 shown.update(0, len(run.requests), event.message or "engine starting")
+                PAGE.info("engine: %s", event.message or "starting")
+            if event.event == "ready":
+                PAGE.info("engine: %s", ready_words(event))
             if not event.total:
                 return
             if not begun or not event.done:
@@ -181,8 +210,22 @@ def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
         yield on_event
 
 
+def ready_words(event: Event) -> str:
+    """What came up, in how many seconds, and how much of it there is."""
+    told = event.details
+    named = " ".join(str(told[key]) for key in ("name", "version") if told.get(key))
+    parts = [f"ready after {event.elapsed_seconds:.0f} s: {named or 'an engine'}"]
+    if told.get("platform"):
+        parts[0] += f" on {told['platform']}"
+    if told.get("kv_cache_tokens"):
+        parts.append(f"KV cache for {told['kv_cache_tokens']:,} tokens")
+    if told.get("max_model_len"):
+        parts.append(f"max_model_len {told['max_model_len']:,}")
+    return ", ".join(parts)
+
+
 def _notes(event: Event) -> str:
-    """A note on cache hits, failures and cut-off answers, where there are any."""
+    """A note on cache hits, failures, cut-off answers and retries, where there are any."""
     notes = []
     if event.prompt_tokens:
         notes.append(f"{100 * event.cached_tokens / event.prompt_tokens:.0f}% cached")
@@ -190,4 +233,6 @@ def _notes(event: Event) -> str:
         notes.append(f"{event.failed} failed")
     if event.truncated:
         notes.append(f"{event.truncated} truncated")
+    if event.retried:
+        notes.append(f"{event.retried} tried again")
     return ", ".join(notes)

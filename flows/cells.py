@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
+from pixtrack.flows import narration
 from pixtrack.flows.bars import BYTES, asking_bar, bar, counted
 from pixtrack.flows.report import publish
 from pixtrack.tasks.datasets.shots import shots_of
@@ -90,6 +91,7 @@ def run_cells(
         recorder.check()
     with timed("check environment"):
         checks = check_environment(model, home, model_dir, report_before_start(model))
+    narration.checked(checks)
     with timed("engine identified"):
         model = identify_engine(model)
     files, model_facts = _fetch(model, home, model_dir)
@@ -127,6 +129,7 @@ def _open(cell: Cell, context: Context) -> OpenRun:
     identity = identity_of(cell, context.model_facts, engine, prepared, longest)
     with timed("open run"):
         run = open_the_run(cell, prepared, identity, context.home)
+    narration.opened(run)
     try:
         write_atomically(run.directory.environment_file, context.environment)
         if run.unanswered:
@@ -174,6 +177,7 @@ def _answer(
     with timed("log to MLflow"):
         outcome.not_logged = log_run(run.directory, run.images, context.recorder)
     outcome.summary = run.directory.read_summary()
+    narration.ended(outcome.summary, asked, outcome.not_logged)
     with timed("report"):
         publish(run, outcome.summary, asked, context.recorder)
 

@@ -15,8 +15,8 @@ from pixtrack.configs.loading import is_group
 from pixtrack.configs.paths import home as data_home
 from pixtrack.configs.schema import Settings
 from pixtrack.flows.cells import CellOutcome, run_cells
-from pixtrack.flows.logs import report_logs
 from pixtrack.flows.noted import NOTED
+from pixtrack.flows.page_log import PAGE, report_lines
 from pixtrack.flows.reported import beside
 from pixtrack.tasks.cells import resolve_cells, resolve_model
 from pixtrack.tasks.tracking import default_recorder
@@ -61,7 +61,7 @@ def evaluate(
     Returns the run's summary; of a group, what `group_outcome` says. Ends as failed where too many
     samples failed, or a dataset of the group could not be asked.
     """
-    report_logs()
+    report_lines(flow_run.get_id())
     settings = Settings(temperature=temperature, max_tokens=max_tokens, system=system, seed=seed)
     return beside(lambda: _evaluated(dataset, model, prompt, limit, model_dir, engine, settings))
 
@@ -75,7 +75,9 @@ def _evaluated(
     engine: dict[str, Any] | None,
     settings: Settings,
 ) -> State[dict[str, Any]]:
-    config, _reason = resolve_model(model, engine)
+    config, reason = resolve_model(model, engine)
+    if reason:
+        PAGE.info("no model named, so %s: %s", config.name, reason)
     cells = resolve_cells(dataset, config, prompt, limit, settings)
     directory = Path(model_dir) if model_dir else None
     outcomes = run_cells(cells, data_home(), default_recorder(), directory)

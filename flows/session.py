@@ -14,6 +14,7 @@ from types import FrameType
 from rich.logging import RichHandler
 
 from pixtrack.flows.bars import console
+from pixtrack.flows.page_log import hold_lines
 from pixtrack.flows.plain_text import VisibleFormatter, say
 from pixtrack.tasks.servers.deadline import something_still_waits
 
@@ -26,8 +27,7 @@ def quiet_terminal() -> None:
     Must be called before prefect and mlflow are imported, because they read these settings then.
     """
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "pixtrack")
-    # What is logged outside of the flow run, or by another thread, is not Prefect's.
+    # What Prefect itself logs outside of a flow run has no page.
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("ALEMBIC_LOG_LEVEL", "WARNING")
@@ -39,6 +39,7 @@ def quiet_terminal() -> None:
     if not logger.handlers:
         logger.addHandler(_handler())
         logger.propagate = False
+    hold_lines()
     signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: goes on without a terminal
         signal.signal(signal.SIGHUP, _end)

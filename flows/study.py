@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 
 from pixtrack.configs.errors import UserError
@@ -17,8 +18,8 @@ from pixtrack.configs.paths import Home
 from pixtrack.configs.paths import home as data_home
 from pixtrack.configs.schema import StudyConfig
 from pixtrack.flows.cells import CellOutcome, run_cells
-from pixtrack.flows.logs import report_logs
 from pixtrack.flows.noted import NOTED
+from pixtrack.flows.page_log import PAGE, report_lines
 from pixtrack.flows.reported import beside
 from pixtrack.tasks.cells import check_study
 from pixtrack.tasks.comparison.task import compare_runs
@@ -39,13 +40,14 @@ def study(path: str = "sample_models") -> State[dict[str, Any]]:
 
     Returns the cells with their headline scores, and the folder of the comparison.
     """
-    report_logs()
+    report_lines(flow_run.get_id())
     return beside(lambda: _studied(path))
 
 
 def _studied(path: str) -> State[dict[str, Any]]:
     config, asked = check_study(path)
     home, recorder = data_home(), default_recorder()
+    PAGE.info("study %s: %d cells", config.name, len(asked))
     outcomes: list[CellOutcome] = []
     for _model, cells in groupby(asked, key=lambda cell: cell.model.name):
         outcomes += _run_model(list(cells), home, recorder)
@@ -61,6 +63,7 @@ def _studied(path: str) -> State[dict[str, Any]]:
         try:
             config_here = _with_its_baseline(config, done)
             result["comparison"] = compare_runs(config_here, runs, home, recorder)
+            PAGE.info("%s", result["comparison"]["verdict"])
         except UserError as error:
             result["not_compared"] = str(error)
     failed = [row for row in rows if row["status"] != "completed"]

@@ -112,6 +112,7 @@ def run_evaluation(
     """The body of the command: starts the slow parts, runs the flow, and shows the outcome."""
     from pixtrack.configs.paths import home as data_home
     from pixtrack.flows.local_prefect import LocalPrefect
+    from pixtrack.flows.page_log import PAGE
     from pixtrack.flows.session import quiet_terminal, reassures_when_cancelled
     from pixtrack.tasks.cells import resolve_cells, resolve_model
     from pixtrack.tasks.timings import timed
@@ -120,9 +121,10 @@ def run_evaluation(
     with timed("configuration"):
         config, reason = resolve_model(model, engine)
         cells = resolve_cells(dataset, config, prompt, limit, settings)
+    quiet_terminal()
     if reason:
         say(f"pixtrack: no model named, so {config.name}: {reason}", err=True)
-    quiet_terminal()
+        PAGE.info("no model named, so %s: %s", config.name, reason)
     prefect = LocalPrefect(home)
     try:
         prefect.start()

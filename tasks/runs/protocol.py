@@ -63,6 +63,8 @@ class Event(Message):
     total: int = 0
     failed: int = 0
     truncated: int = 0
+    retried: int = 0
+    """Requests that were sent again after a failure."""
     already_answered: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0

@@ -99,6 +99,7 @@ class RecordingEngine:
     cached: set[str] = field(default_factory=set)
     sent_images: Counter[str] = field(default_factory=Counter)
     cancelled: int = 0
+    retried: int = 0
 
     async def start(self) -> NoReturn:
         raise AssertionError

@@ -14,9 +14,14 @@ from typing import Any
 import pytest
 
 from pixtrack.flows import bars as progress
-from pixtrack.flows.bars import BYTES, Unit, asking_bar, bar, counted
+from pixtrack.flows.bars import BYTES, Unit, asking_bar, bar, counted, ready_words
 from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.runs.protocol import Event
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The lines for where there is no terminal; those for the flow run's page are others."""
+    return [line.getMessage() for line in caplog.records if line.name == "pixtrack.progress"]
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def test_the_rate_counts_from_the_works_own_beginning(
         shown.update(350, 600)
         clock[0] += 10
         shown.update(600, 600)
-    assert [line.partition(": ")[2] for line in caplog.messages[1:]] == [
+    assert [line.partition(": ")[2] for line in logged(caplog)[1:]] == [
         "350/600, 25.0 q/s, 10 s left",
         "600/600, 25.0 q/s, 0 s left",
     ]
@@ -60,7 +65,44 @@ def test_replicas_whose_first_word_comes_late_have_the_right_rate(
         on_event(Event(**told, done=100, elapsed_seconds=10))
         clock[0] += 20
         on_event(Event(**told, done=300, elapsed_seconds=30))
-    assert caplog.messages[-1].partition(": ")[2] == "400/600, 10.0 q/s, 20 s left"
+    assert logged(caplog)[-1].partition(": ")[2] == "400/600, 10.0 q/s, 20 s left"
+
+
+@pytest.mark.parametrize("on_a_terminal", [True, False])
+def test_the_page_has_a_line_a_tenth_or_a_minute_whether_there_is_a_terminal_or_not(
+    on_a_terminal: bool, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown_on = DataConsole(file=io.StringIO(), force_terminal=on_a_terminal)
+    monkeypatch.setattr(progress, "console", shown_on)
+    told: list[str] = []
+    monkeypatch.setattr(progress.PAGE, "info", lambda form, *values: told.append(form % values))
+    with bar("model on sample", counted("q")) as shown:
+        shown.begin(0, 1000)
+        for done in range(1, 1001):  # 1000 s: a tenth takes 100 s, so that minutes come between
+            clock[0] += 1
+            shown.update(done, 1000)
+        shown.update(1000, 1000)  # the end is told twice by the engine
+    amounts = [line.split(": ")[1].split(",")[0] for line in told]
+    assert "100/1000" in amounts and "60/1000" in amounts
+    assert amounts.count("1000/1000") == 1
+    assert 15 <= len(amounts) <= 25
+    assert "500/1000, 1.0 q/s, 500 s left" in told[amounts.index("500/1000")]
+    told.clear()
+    with bar("short", counted("q")) as shown:  # a second long
+        for done in range(101):
+            clock[0] += 0.01
+            shown.update(done, 100)
+    assert len(told) == 1 and told[0].startswith("short: 100/100")
+
+
+def test_an_engine_that_is_ready_is_described_with_what_it_tells() -> None:
+    told: dict[str, Any] = {"name": "vllm", "version": "0.24.0", "platform": "CPU"}
+    told |= {"kv_cache_tokens": 131072, "max_model_len": 2048}
+    words = ready_words(Event(event="ready", elapsed_seconds=31.4, details=told))
+    assert words == (
+        "ready after 31 s: vllm 0.24.0 on CPU, KV cache for 131,072 tokens, max_model_len 2,048"
+    )
+    assert ready_words(Event(event="ready")) == "ready after 0 s: an engine"
 
 
 def test_bytes_are_written_as_a_download_has_them(
@@ -71,7 +113,7 @@ def test_bytes_are_written_as_a_download_has_them(
         shown.update(2_000_000_000, 10_000_000_000)  # what an earlier command has fetched
         clock[0] += 20
         shown.update(4_000_000_000, 10_000_000_000)
-    assert caplog.messages == ["model: 4.00 of 10.00 GB, 100.0 MB/s, 60 s left"]
+    assert logged(caplog) == ["model: 4.00 of 10.00 GB, 100.0 MB/s, 60 s left"]
 
 
 @pytest.mark.parametrize("unit", [BYTES, counted("rows")])

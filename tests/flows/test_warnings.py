@@ -6,16 +6,18 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 import yaml
 
 from pixtrack.configs.loading import load_model
-from pixtrack.flows.logs import report_logs
+from pixtrack.flows.page_log import PAGE, hold_lines, report_lines
 from pixtrack.tasks.download.generated import write_random_pixtral
 from pixtrack.tasks.download.known_files import MANIFEST
 from pixtrack.tasks.servers.launcher import Server, free_port, running
@@ -95,12 +97,37 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
 
 
 def test_a_workers_process_reports_too_and_nothing_twice(ours: logging.Logger) -> None:
-    report_logs()
+    report_lines(str(uuid4()))
     kinds = [type(handler).__name__ for handler in ours.handlers]
-    report_logs()
-    assert sorted(kinds) == ["APILogHandler", "StreamHandler"]
-    assert [type(handler).__name__ for handler in ours.handlers] == kinds
+    report_lines(str(uuid4()))
+    assert sorted(kinds) == ["FlowRunLines", "StreamHandler"]
+    assert sorted(type(handler).__name__ for handler in ours.handlers) == sorted(kinds)
     assert not ours.propagate and ours.level == logging.INFO
+
+
+def test_lines_from_before_the_flow_and_of_other_threads_are_on_its_page_once(
+    ours: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr("prefect.logging.handlers._api_log_sink", sent.append)
+    flow_run = str(uuid4())
+    hold_lines()
+    ours.warning("memory plan: %s", "fp8")
+    PAGE.info("a line for the page alone")
+    report_lines(flow_run)
+    thread = threading.Thread(target=ours.warning, args=("from a thread \x1b[31m",))
+    thread.start()
+    thread.join()
+    logging.getLogger("pixtrack.progress").info("every ten seconds")
+    report_lines(flow_run)
+    assert [(line["flow_run_id"], line["message"]) for line in sent] == [
+        (flow_run, "memory plan: fp8"),
+        (flow_run, "a line for the page alone"),
+        (flow_run, "from a thread ␛[31m"),
+    ]
+    report_lines(None)  # as a plain function: there is no page
+    ours.warning("more")
+    assert len(sent) == 3
 
 
 def test_every_module_logs_below_our_logger() -> None:

@@ -83,6 +83,9 @@ class EngineDied(Exception):
 class Engine(Protocol):
     """Turns prompts into outputs. Whoever starts it closes it in `finally`."""
 
+    retried: int
+    """How often a question was sent again after a failure that may pass."""
+
     async def start(self) -> Capabilities:
         """Loads the model, or connects to the endpoint. Raises UserError for what a user can
         mend.

@@ -67,6 +67,7 @@ class OpenAiEngine:
         self._model = self.settings.served_model
         self._limit_key = "max_tokens"
         self._streams = True
+        self.retried = 0
 
     @property
     def served_model(self) -> str:
@@ -123,7 +124,7 @@ class OpenAiEngine:
             raise EngineDied("the endpoint's client is closed")
         async with self._slots:
             try:
-                again = retrying_async(self._attempts, self._sleep)
+                again = retrying_async(self._attempts, self._pause)
                 return await again(self._ask, client, prompt, sampling, on_first_token)
             except TryAgain as failure:
                 tried = f"{failure} ({self._attempts} attempts)"
@@ -142,6 +143,11 @@ class OpenAiEngine:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+    async def _pause(self, seconds: float) -> None:
+        """The pause before a question is sent again, which is counted."""
+        self.retried += 1
+        await self._sleep(seconds)
 
     async def _ask(
         self,

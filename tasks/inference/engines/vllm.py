@@ -42,6 +42,8 @@ from pixtrack.tasks.runs.protocol import EngineSpec
 class VllmEngine:
     """An `Engine` on vLLM's AsyncLLM, with token prompts, image uuids and prefix caching."""
 
+    retried = 0
+
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
         self._llm: Any = None

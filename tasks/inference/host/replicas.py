@@ -26,7 +26,7 @@ from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 from pixtrack.tasks.runs.requests import read_requests
 
 _COUNTS = (
-    *("done", "total", "failed", "truncated", "images"),
+    *("done", "total", "failed", "truncated", "retried", "images"),
     *("prompt_tokens", "cached_tokens", "output_tokens"),
 )
 

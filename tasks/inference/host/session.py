@@ -6,6 +6,7 @@ so `start` may be called before the dataset is prepared; `ask` waits for the eng
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.host.engine_host import EngineHost, host_for
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
+
+logger = logging.getLogger(__name__)
 
 
 class HasJob(Protocol):
@@ -139,6 +142,8 @@ class EngineSession:
         if self._ready is not None or reason not in ("out_of_memory", "card_shared"):
             return False
         self.close()  # first, because the memory that it holds would count as others'
+        if reason == "card_shared":
+            logger.warning("another process upset the measuring of the card: trying once more")
         spec = self._smaller() if reason == "out_of_memory" else self._same
         if spec is None:
             return False

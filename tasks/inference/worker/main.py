@@ -90,7 +90,7 @@ class Worker:
         self, engine: Engine, capabilities: Capabilities, builder: PromptBuilder
     ) -> int:
         while (job := await self.jobs.get()) is not None:
-            progress = JobProgress(job.job_id, self.events, job.started)
+            progress = JobProgress(job.job_id, self.events, job.started, lambda: engine.retried)
             try:
                 stats = await self._ask(job, engine, capabilities, builder, progress)
             except EngineDied as error:

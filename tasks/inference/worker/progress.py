@@ -7,7 +7,7 @@ import datetime
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Literal
 
 from pixtrack.tasks.records import Answer, Request
@@ -52,8 +52,17 @@ class EventWriter:
 class JobProgress:
     """The counts of one job since the child began it."""
 
-    def __init__(self, job_id: str, events: EventWriter, started: str = "") -> None:
+    def __init__(
+        self,
+        job_id: str,
+        events: EventWriter,
+        started: str = "",
+        retried: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`retried` counts what the engine has asked again, since its start."""
         self.job_id = job_id
+        self._retried = retried
+        self._retried_before = retried()
         self._images_of: dict[int, tuple[str, ...]] = {}
         self._images: set[str] = set()
         self._events = events
@@ -110,6 +119,7 @@ class JobProgress:
             job_id=self.job_id,
             message=message,
             total=self._total,
+            retried=self._retried() - self._retried_before,
             already_answered=self._already_answered,
             images=len(self._images),
             started=self.started,
