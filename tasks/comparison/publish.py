@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison.report import PAGE_BYTES, Written, write
-from pixtrack.tasks.comparison.result import Comparison
+from pixtrack.tasks.comparison.result import Comparison, Difference
 from pixtrack.tasks.comparison.result_tables import headline_markdown
 from pixtrack.tasks.tracking.recorder import Report, ReportRecorder, TrackingUnavailable
 
@@ -81,16 +81,44 @@ def _params(comparison: Comparison) -> dict[str, str]:
 
 
 def _metrics(comparison: Comparison) -> dict[str, float]:
-    """Scores and differences, by dataset and run."""
+    """Scores, differences and their p values, by dataset and run.
+
+    A comparison of two runs on one dataset also has `difference`, with its interval, and `p`, by
+    which such comparisons line up in one table.
+    """
     found: dict[str, float] = {}
+    pairs = [pair for dataset in comparison.datasets for pair in dataset.differences]
+    if len(pairs) == 1:
+        found |= _difference(pairs[0])
     for dataset in comparison.datasets:
         for run in dataset.runs:
             if run.score.value is not None:
-                found[_metric_name(dataset.dataset, run.label)] = run.score.value
+                found[_metric_name(dataset.dataset, run.label)] = round(run.score.value, 2)
         for pair in dataset.differences:
             names = f"{dataset.row(pair.run).label} - {dataset.row(pair.against).label}"
-            found[_metric_name(dataset.dataset, names)] = pair.difference
+            found[_metric_name(dataset.dataset, names)] = round(pair.difference, 2)
+            if pair.p_corrected is not None:
+                found[_metric_name(dataset.dataset, f"p of {names}")] = _two_digits(
+                    pair.p_corrected
+                )
     return found
+
+
+def _difference(pair: Difference) -> dict[str, float]:
+    """The one difference of a comparison, as the metrics that all such comparisons have."""
+    found = {"difference": round(pair.difference, 2)}
+    if pair.ci95:
+        found["difference_ci_low"], found["difference_ci_high"] = (
+            round(end, 2) for end in pair.ci95
+        )
+    if pair.p_corrected is not None:
+        found["p"] = _two_digits(pair.p_corrected)
+    return found
+
+
+def _two_digits(p: float) -> float:
+    """A small p value stays one: it is not rounded to 0."""
+    return float(f"{p:.2g}")
 
 
 def _metric_name(dataset: str, rest: str) -> str:

@@ -21,7 +21,7 @@ import pandas as pd
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 
-CONTENT_VERSION = 2
+CONTENT_VERSION = 3
 """Raised when this module logs a run differently: finished runs are then logged again by `sync`."""
 
 _NOISE = {

@@ -80,11 +80,12 @@ def log_comparison(
 
     Args:
         name: the run's name
-        directory: what the comparison wrote (HTML page, Markdown, CSV, JSON); the HTML page opens
-            under the run's artifacts
+        directory: what the comparison wrote (HTML page, Markdown, CSV, JSON); the link opens
+            index.html, if there is one
         note: Markdown for the run's page
         params: what was compared, and how
-        metrics: in points; shown with two decimals
+        metrics: as they are to be shown, digit by digit; `difference` and `p` have columns in the
+            experiment's list
         tags: what the run can be found by
 
     Raises TrackingUnavailable.
@@ -128,14 +129,16 @@ def _log_comparison(
             run_id,
             params=[Param(one, value) for one, value in flat.items() if one not in have],
             metrics=[
-                Metric(metric_name(one), round(float(value), 2), now, 0)
-                for one, value in metrics.items()
+                Metric(metric_name(one), float(value), now, 0) for one, value in metrics.items()
             ],
             tags=[RunTag(one, short_text(value)) for one, value in all_tags.items() if value],
         )
         mlflow.log_artifacts(run_id, str(directory))
         mlflow.set_terminated(run_id, "FINISHED")
-    return run_link(ui_address(uri), experiment_number, str(run_id), "artifacts")
+        about = "Which run is better, by how much, and is it real: a run's page has the verdict."
+        views.publish(mlflow, experiment_number, "Comparisons", views.comparisons_view(), about)
+    page = "artifacts/index.html" if (directory / "index.html").is_file() else "artifacts"
+    return run_link(ui_address(uri), experiment_number, str(run_id), page)
 
 
 def metric_name(name: str) -> str:
@@ -151,7 +154,12 @@ def experiments() -> dict[str, str]:
         mlflow = client(uri)
         base = ui_address(uri)
         return {
-            one.name: experiment_link(base, one.experiment_id, saved=views.TAG in one.tags)
+            one.name: experiment_link(
+                base,
+                one.experiment_id,
+                "" if one.name == COMPARISONS else "CHART",
+                saved=views.TAG in one.tags,
+            )
             for one in mlflow.search_experiments(max_results=1000)
             if one.name != "Default"
         }

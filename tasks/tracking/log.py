@@ -192,7 +192,9 @@ def _log_files(mlflow: Any, tracked: TrackedRun, content: RunContent) -> None:
         "predictions.json": pages.predictions(content),
         "breakdowns.json": pages.breakdowns(content),
     }
-    with scratch_folder("log") as folder:
+    with scratch_folder("log") as scratch:
+        folder = scratch / "run"  # beside the scratch folder's own files
+        folder.mkdir()
         for file in (
             run.record_file,
             run.config_file,

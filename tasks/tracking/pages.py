@@ -76,7 +76,7 @@ def description(content: RunContent, links: Mapping[str, str] | None = None) -> 
         titles = {
             "charts": "all runs of this dataset as charts",
             "table": "question by question, beside other runs",
-            "traces": "worst answers with their images",
+            "traces": "worst answers, and some others, with their images",
             "leaderboard": "leaderboard over datasets",
         }
         shown = [f"[{titles[key]}]({links[key]})" for key in titles if key in links]

@@ -74,7 +74,7 @@ class Report:
     """Markdown for the entry's page."""
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Points; shown with two decimals."""
+    """Shown as they are, digit by digit."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

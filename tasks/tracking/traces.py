@@ -2,6 +2,10 @@
 
 A trace takes 10-50 ms, a table row microseconds: so the table holds every question, and traces
 hold the worst answers and a random sample of the others.
+
+MLflow heads every numeric assessment with its average over the traces that are there. Over a
+selection of mostly failures that number would look like the run's score and be none, so that a
+trace has its outcome as a word, which MLflow counts, and its scores in the explanation.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import io
 import json
 import random
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,12 @@ _SLOW_SECONDS = 1.0
 
 IMAGES_OF_A_TRACE = 8
 """Of a question on more images, a document's pages say, the first so many are attached."""
+
+OUTCOME = "outcome in this selection"
+"""The assessment that every trace has: one of `scoring.outcomes.OUTCOMES`."""
+
+FORM = 2
+"""Raised when a trace is made differently: logging a run again then replaces its traces."""
 
 DIGEST_TAG = "mlflow.pixtrack.trace_digest"
 """Of what a trace shows: a trace whose digest is wanted again is kept, another is replaced."""
@@ -110,6 +121,7 @@ def _have(mlflow: Any, tracked: TrackedRun) -> dict[str, str]:
 
 def _digest(content: RunContent, row: dict[Any, Any]) -> str:
     shown = [
+        FORM,
         row["index"],
         row["question"],
         list(row["answers"]),
@@ -129,12 +141,13 @@ def _log_trace(
     row: dict[Any, Any],
     started: int,
 ) -> None:
-    """One question: image and question in, answer out, golds as expectation, scores as feedback."""
+    """One question: image and question in, answer out, golds and outcome as assessments."""
     import mlflow
     from mlflow.entities import AssessmentSource, SpanType
     from mlflow.tracing.provider import safe_set_span_in_context
 
     record = content.record
+    outcome = outcome_of_row(row, content.metric_names[0])
     seconds = float(row["seconds"] or 0)
     inputs: dict[str, Any] = {"question": row["question"]}
     if options := options_text(row.get("options")):
@@ -163,7 +176,7 @@ def _log_trace(
             "question_id": str(row["question_id"]),
             "index": str(row["index"]),
             "question_type": str(row["question_type"] or ""),
-            "outcome": outcome_of_row(row, content.metric_names[0]),
+            "outcome": outcome,
         },
         metadata={"mlflow.sourceRun": tracked.run_id, "mlflow.modelId": model_id},
         experiment_id=tracked.experiment_id,
@@ -183,12 +196,13 @@ def _log_trace(
                 value=golds_text(row["answers"]),
                 source=AssessmentSource(source_type="HUMAN", source_id=record.dataset),
             )
-        for name in content.metric_names:
-            value = row.get(name)
-            if value is not None and not pd.isna(value):
-                mlflow.log_feedback(
-                    trace_id=span.trace_id, name=name, value=round(float(value), 4), source=source
-                )
+        mlflow.log_feedback(
+            trace_id=span.trace_id,
+            name=OUTCOME,
+            value=outcome,
+            rationale=scores_text(content, row) or None,
+            source=source,
+        )
     span.set_outputs({"prediction": row["prediction"], "output": row["output"]})
     span.set_attribute(
         "mlflow.chat.tokenUsage",
@@ -202,6 +216,16 @@ def _log_trace(
         span.set_status("ERROR")
         span.set_attribute("error", str(row["error"]))
     span.end(end_time_ns=started + int(seconds * 1e9))
+
+
+def scores_text(content: RunContent, row: Mapping[Any, Any]) -> str:
+    """What each metric gives the answer, 0 to 1: `anls 0.62, exact_match 0`; "" without scores."""
+    scores = [
+        f"{name} {float(value):.4g}"
+        for name in content.metric_names
+        if (value := row.get(name)) is not None and not pd.isna(value)
+    ]
+    return ", ".join(scores)
 
 
 def _attachment(images: Path, image_path: str) -> Any | None:

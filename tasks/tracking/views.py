@@ -67,6 +67,16 @@ def leaderboard_view(headlines: Sequence[str]) -> dict[str, Any]:
     )
 
 
+def comparisons_view() -> dict[str, Any]:
+    """The comparisons, latest first; of those of two runs, the difference and its p value."""
+    names = ("difference", "difference_ci_low", "difference_ci_high", "p")
+    return _state(
+        columns=[*(_metric(name) for name in names), "tags.`datasets`"],
+        order_by="attributes.start_time",
+        sections={"Differences (points)": [_bar("difference"), _bar("p")]},
+    )
+
+
 def _metric(name: str) -> str:
     return f"metrics.`{name}`"
 

@@ -46,29 +46,31 @@ class Page:
 
     def line(self, part: str) -> str:
         """The one line that has that part."""
-        (found,) = [line for line in self.lines if part in line]
-        return found
+        found = [line for line in self.lines if part in line]
+        assert len(found) == 1, (part, self.lines)
+        return found[0]
 
 
 @dataclass
 class Server:
-    """A real Prefect server, and the environment of what reports to it."""
+    """A real Prefect server, the endpoint that answers, and the environment of what uses both."""
 
     api: httpx.Client
+    endpoint: Endpoint
     environment: dict[str, str]
     home: Path
 
     def run(self, program: tuple[str, ...], *replies: Reply) -> Page:
-        """Runs a program against an endpoint that begins with these replies; its flow run."""
-        with Endpoint(*replies) as endpoint:
-            done = subprocess.run(
-                [sys.executable, *program],
-                env={**self.environment, "OPENAI_BASE_URL": endpoint.url},
-                cwd=self.home,
-                capture_output=True,
-                text=True,
-                timeout=200,
-            )
+        """Runs a program, to which the endpoint replies first with these; its flow run."""
+        self.endpoint.replies.extend(replies)
+        done = subprocess.run(
+            [sys.executable, *program],
+            env={**self.environment, "OPENAI_BASE_URL": self.endpoint.url},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         newest = {"sort": "START_TIME_DESC", "limit": 1}
         (run,) = self.ask("/flow_runs/filter", newest)
@@ -101,8 +103,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "PIXTRACK_HOME": str(home.root), "HOME": str(home.root),
         "PREFECT_API_URL": api, "PREFECT_API_AUTH_STRING": f"{user}:{password}",
     }  # fmt: skip
-    with running(started), httpx.Client(base_url=api, auth=(user, password), timeout=30) as client:
-        yield Server(client, environment, home.root)
+    client = httpx.Client(base_url=api, auth=(user, password), timeout=30)
+    with running(started), client, Endpoint() as endpoint:
+        yield Server(client, endpoint, environment, home.root)
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def test_a_comparison_of_one_name_keeps_one_run(home: Home, mlflow: Any, tmp_pat
     for text in ("first", "second"):
         page.write_text(text)
         link = log_comparison(
-            "alpha against beta", page.parent, note=text, metrics={"d/A, tiny · p@q": 1.504}
+            "alpha against beta", page.parent, note=text, metrics={"d/A, tiny · p@q": 1.5}
         )
     number = mlflow.get_experiment_by_name("comparisons").experiment_id
     (run,) = mlflow.search_runs([number])

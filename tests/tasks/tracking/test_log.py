@@ -11,8 +11,13 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import begin, end, links, log_run
 from pixtrack.tasks.tracking.links import read_tracked
+<<<<<<< HEAD
 from tests.doubles.finished_runs import finished_run
 from tests.doubles.synthetic_runs import DatasetFactory
+=======
+from pixtrack.tasks.tracking.traces import OUTCOME
+from tests.tasks.comparison.factory import DatasetFactory
+>>>>>>> ed81e2f (MLflow: a trace has its outcome as a word, so that no average of a selection passes for a score; comparisons have their difference and p as metrics, a view of their own, and a link that opens the page)
 from tests.tasks.tracking.conftest import artifact
 
 
@@ -190,9 +195,29 @@ def test_traces_are_the_worst_answers_and_a_sample_with_image_golds_and_scores(
     assert span.inputs["image"].startswith("mlflow-attachment://")
     assert span.outputs["prediction"] == row["prediction"]
     told = {one.name: one for one in shown.info.assessments}
-    assert told["anls"].feedback.value == pytest.approx(row["anls"], abs=1e-4)
+    assert told[OUTCOME].feedback.value == "wrong"
+    assert f"anls {row['anls']:.4g}" in told[OUTCOME].rationale
     assert set(told["expected_response"].expectation.value.split(" | ")) == set(row["answers"])
     assert shown.info.execution_duration == 400
+
+
+def test_no_number_of_the_selected_traces_can_be_averaged_and_taken_for_a_score(
+    home: Home, mlflow: Any, dataset: DatasetFactory
+) -> None:
+    run = finished_run(dataset, failed=[7])
+    logged(run, home)
+    given = [one for trace in traces(mlflow, run) for one in trace.info.assessments if one.feedback]
+    assert len(given) == 8 and {one.name for one in given} == {OUTCOME}
+    assert all(isinstance(one.feedback.value, str) for one in given)
+
+
+def test_only_the_runs_own_files_become_artifacts(
+    home: Home, mlflow: Any, dataset: DatasetFactory
+) -> None:
+    run = finished_run(dataset)
+    names = {one.path for one in mlflow.list_artifacts(logged(run, home))}
+    assert {"run.json", "predictions.json"} <= names
+    assert not [name for name in names if name.startswith(".")]
 
 
 def test_logging_again_replaces_only_the_traces_that_changed(

@@ -109,6 +109,17 @@ def test_a_report_replaces_the_one_of_its_name(recorder: Both, tmp_path: Path) -
     assert recorder.log_report(Report("mine", folder, note="B wins.")) == first
 
 
+def test_the_link_of_a_comparison_opens_its_page_and_not_the_list_of_its_files(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = tmp_path / "report"
+    folder.mkdir()
+    recorder = MlflowRecorder()
+    assert home.root and "/artifacts?" in recorder.log_report(Report("without a page", folder))
+    (folder / "index.html").write_text("<p>1</p>")
+    assert "/artifacts/index.html?" in recorder.log_report(Report("with one", folder))
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(KeyboardInterrupt(), "cancelled"), (ValueError("no"), "failed")]
 )
