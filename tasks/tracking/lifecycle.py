@@ -56,7 +56,7 @@ def begin(run: RunDirectory) -> str | None:
     except TrackingUnavailable as error:
         logger.warning("%s; the run goes on, and `pixtrack sync` logs it later", error)
         run_id = None
-    system.start(run, run_id, uri)
+    system.start(run)
     return run_id
 
 

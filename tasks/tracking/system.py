@@ -1,8 +1,9 @@
 """Samples CPU, memory and GPU use while the engine works.
 
 MLflow's own monitor would lose its samples (and stall) when a server goes away, so the samples
-go to system_metrics.jsonl in the run directory first; what MLflow has not got yet is sent when the
-run is logged. Metric names and readings are MLflow's own (its CPU, GPU and ROCm monitors).
+go to system_metrics.jsonl in the run directory; what MLflow has not got yet is sent when the run is
+logged, after its scores: MLflow's page that compares runs opens on the metric that came first.
+Metric names and readings are MLflow's own (its CPU, GPU and ROCm monitors).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 UNTIL_TAG = "mlflow.pixtrack.system_metrics_until"
 """Unix milliseconds of the last sample that MLflow has."""
 
-_SEND_EVERY_SECONDS = 30.0
 _BATCH = 900
 """Below the 1,000 metrics that MLflow documents for one request."""
 _LONG_RUN_SHARE = 300.0
@@ -36,30 +36,21 @@ def samples_file(run: RunDirectory) -> Path:
 
 
 class _Sampler(threading.Thread):
-    def __init__(self, run: RunDirectory, run_id: str | None, uri: str) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         super().__init__(name="system-metrics", daemon=True)
-        self._run, self._run_id, self._uri = run, run_id, uri
+        self._run = run
         self._every = settings().system_metrics.every_seconds
         self._halt = threading.Event()
 
     def run(self) -> None:
         monitors = _monitors()
         _sample(monitors)  # the first reading of a CPU's use has nothing to compare with: 0
-        started = sent = time.monotonic()
+        started = time.monotonic()
         while not self._halt.wait(max(self._every, (time.monotonic() - started) / _LONG_RUN_SHARE)):
             values = _sample(monitors)
             line = json.dumps({"at": int(time.time() * 1000), "metrics": values})
             with samples_file(self._run).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
-            if self._run_id and time.monotonic() - sent >= _SEND_EVERY_SECONDS:
-                sent = time.monotonic()
-                self._send(self._run_id)
-
-    def _send(self, run_id: str) -> None:
-        try:
-            send(self._run, run_id, self._uri)
-        except Exception:  # a server away: log_run sends the rest, or sync does
-            logger.debug("system metrics not sent", exc_info=True)
 
     def stop(self) -> None:
         self._halt.set()
@@ -69,10 +60,10 @@ class _Sampler(threading.Thread):
 _samplers: dict[Path, _Sampler] = {}
 
 
-def start(run: RunDirectory, run_id: str | None, uri: str) -> None:
-    """Starts sampling for that run; without a run id, to its file alone."""
+def start(run: RunDirectory) -> None:
+    """Starts sampling for that run, to its file."""
     stop(run)
-    sampler = _samplers[run.path] = _Sampler(run, run_id, uri)
+    sampler = _samplers[run.path] = _Sampler(run)
     sampler.start()
 
 

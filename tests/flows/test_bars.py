@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pixtrack.flows import bars as progress
+from pixtrack.flows import page_log
 from pixtrack.flows.bars import BYTES, Unit, asking_bar, bar, counted, ready_words
 from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.runs.protocol import Event
@@ -75,7 +76,7 @@ def test_the_page_has_a_line_a_tenth_or_a_minute_whether_there_is_a_terminal_or_
     shown_on = DataConsole(file=io.StringIO(), force_terminal=on_a_terminal)
     monkeypatch.setattr(progress, "console", shown_on)
     told: list[str] = []
-    monkeypatch.setattr(progress.PAGE, "info", lambda form, *values: told.append(form % values))
+    monkeypatch.setattr(page_log.PAGE, "info", lambda form, *values: told.append(form % values))
     with bar("model on sample", counted("q")) as shown:
         shown.begin(0, 1000)
         for done in range(1, 1001):  # 1000 s: a tenth takes 100 s, so that minutes come between

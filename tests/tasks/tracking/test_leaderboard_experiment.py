@@ -89,5 +89,4 @@ def test_a_comparison_of_one_name_keeps_one_run(home: Home, mlflow: Any, tmp_pat
     logged = mlflow.download_artifacts(run.info.run_id, "index.html", str(tmp_path))
     assert Path(logged).read_text() == "second"
     assert link.endswith("/artifacts/index.html?workflowType=machine_learning")
-    # No saved view there, and MLflow complains about a link to one that does not exist.
-    assert "viewStateShareKey" not in experiments()["comparisons"]
+    assert "viewStateShareKey=pixtrack" in experiments()["comparisons"]

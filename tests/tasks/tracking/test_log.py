@@ -11,13 +11,9 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import begin, end, links, log_run
 from pixtrack.tasks.tracking.links import read_tracked
-<<<<<<< HEAD
+from pixtrack.tasks.tracking.traces import OUTCOME
 from tests.doubles.finished_runs import finished_run
 from tests.doubles.synthetic_runs import DatasetFactory
-=======
-from pixtrack.tasks.tracking.traces import OUTCOME
-from tests.tasks.comparison.factory import DatasetFactory
->>>>>>> ed81e2f (MLflow: a trace has its outcome as a word, so that no average of a selection passes for a score; comparisons have their difference and p as metrics, a view of their own, and a link that opens the page)
 from tests.tasks.tracking.conftest import artifact
 
 
