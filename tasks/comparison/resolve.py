@@ -12,6 +12,8 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord
+from pixtrack.tasks.runs.parts import read_with_parts
+from pixtrack.tasks.tracking import interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +86,11 @@ def resolve_run(reference: str, home: Home, *, scored: bool = False) -> StoredRu
     by_id = None if reference.lower() in models else _by_id(reference, runs)
     if by_id is not None:
         return _checked(by_id, scored)
-    return _first(list(_described(reference, usable)), reference, runs)
+    fitting = list(_described(reference, usable))
+    if scored and not fitting:
+        for unscored in _described(reference, runs):
+            _checked(unscored, scored)  # raises, with how far it is
+    return _first(fitting, reference, runs)
 
 
 def resolve_runs(
@@ -104,6 +110,7 @@ def resolve_runs(
     if wide and not wanted:
         common = set.intersection(*(set(found) for found in spread.values()))
         if not common:
+            _say_what_is_asked(home, wide)
             have = "; ".join(f"{ref}: {', '.join(sorted(spread[ref])) or 'none'}" for ref in wide)
             raise UserError(f"no dataset that all of them have a scored run on ({have})")
         wanted = sorted(common)
@@ -113,6 +120,7 @@ def resolve_runs(
             found = spread[reference]
             for name in wanted:
                 if name not in found:
+                    _say_what_is_asked(home, [reference], name)
                     raise UserError(
                         f"{reference}: no scored run on {name} "
                         f"(it has: {', '.join(sorted(found)) or 'none'}); run `pixtrack eval` first"
@@ -138,6 +146,15 @@ def resolve_baseline(reference: str, home: Home, runs: Sequence[StoredRun]) -> R
     return resolve_run(reference, home, scored=True).directory
 
 
+def _say_what_is_asked(home: Home, references: Sequence[str], dataset: str | None = None) -> None:
+    """Raises UserError where a run that one of the references names is being asked right now."""
+    runs = [run for run in stored_runs(home, dataset) if not run.scored]
+    for reference in references:
+        for run in _described(reference, runs):
+            if run.record.status == "running" and not interrupted(run.directory):
+                _checked(run, scored=True)
+
+
 def _at_path(reference: str) -> StoredRun | None:
     path = Path(reference).expanduser()
     if path.name == "run.json":
@@ -156,11 +173,28 @@ def _looks_like_path(reference: str) -> bool:
 
 def _checked(run: StoredRun, scored: bool) -> StoredRun:
     if scored and not run.scored:
-        raise UserError(
-            f"{run.record.name}: has no scores yet (status {run.record.status}); "
-            "run the same `pixtrack eval` again to finish it, or `pixtrack rescore`"
-        )
+        raise UserError(f"{run.record.name} on {run.record.dataset}: {_why_unscored(run)}")
     return run
+
+
+def _why_unscored(run: StoredRun) -> str:
+    """How far a run without scores is, and what to do, in one line."""
+    record, directory = run.record, run.directory
+    asked = sum(1 for _ in directory.requests_file.open("rb")) if _has_requests(directory) else 0
+    answers = read_with_parts(directory.journal_file, record.fingerprint)
+    done = sum(answer.final for answer in answers.values())
+    far = f"{done:,} of {asked:,} questions are answered" if asked else f"{done:,} are answered"
+    if record.status == "running" and not interrupted(directory):
+        return f"is being asked ({far}): it has scores when that has ended"
+    status = "interrupted" if record.status == "running" else record.status
+    return (
+        f"has no scores (status {status}, {far}): run the same `pixtrack eval` again to finish it, "
+        "or `pixtrack rescore`"
+    )
+
+
+def _has_requests(directory: RunDirectory) -> bool:
+    return bool(directory.requests_file.is_file())
 
 
 def _first(fitting: list[StoredRun], reference: str, runs: list[StoredRun]) -> StoredRun:

@@ -7,7 +7,9 @@ import pytest
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison.resolve import resolve_run, resolve_runs, stored_runs
+from pixtrack.tasks.records import Answer
 from pixtrack.tasks.runs.directory import RunDirectory
+from pixtrack.tasks.runs.journal import Journal
 from tests.doubles.synthetic_runs import DatasetFactory
 
 
@@ -107,8 +109,42 @@ def test_the_same_run_named_twice_counts_once(home: Home) -> None:
 
 def test_unscored_run_is_refused_with_the_remedy(home: Home) -> None:
     name = resolve_run("beta@charts", home).record.name
-    with pytest.raises(UserError, match=r"has no scores yet .*`pixtrack eval`"):
+    with pytest.raises(UserError, match=r"has no scores \(status .*`pixtrack eval`"):
         resolve_run(name, home, scored=True)
+
+
+@pytest.fixture
+def being_asked(tmp_path: Path) -> Home:
+    """A scored run of alpha, and one of gamma that is being asked: 2 of 6 questions are answered."""
+    home = Home(tmp_path)
+    docs = DatasetFactory(home, questions=6, images=2)
+    docs.run("alpha")
+    run = docs.run("gamma")
+    for file in (run.scores_file, run.summary_file, run.journal_file):
+        file.unlink(missing_ok=True)
+    record = run.read_record()
+    assert record is not None
+    run.write_record(record.model_copy(update={"status": "running"}))
+    run.requests_file.write_text("{}\n" * 6)
+    with Journal(run.journal_file, record.fingerprint) as journal:
+        for index in range(2):
+            journal.append(Answer(index, "an answer", "stop"))
+    return home
+
+
+@pytest.mark.parametrize("reference", ["gamma", "gamma@docvqa_val", "gamma@docvqa_val@short"])
+def test_a_run_that_is_being_asked_is_named_with_how_far_it_is(
+    being_asked: Home, reference: str
+) -> None:
+    with pytest.raises(UserError, match=r"is being asked \(2 of 6 questions are answered\)"):
+        resolve_runs(["alpha@docvqa_val", reference], being_asked)
+
+
+@pytest.mark.parametrize("datasets", [[], ["docvqa_val"]])
+def test_models_alone_say_so_too(being_asked: Home, datasets: list[str]) -> None:
+    DatasetFactory(being_asked, name="charts", questions=6, images=2).run("gamma")
+    with pytest.raises(UserError, match=r"gamma.* is being asked \(2 of 6"):
+        resolve_runs(["alpha", "gamma"], being_asked, datasets)
 
 
 def test_path_without_a_run_is_refused(home: Home, tmp_path: Path) -> None:
