@@ -48,6 +48,13 @@ def test_the_formula_holds_when_written_out_by_hand() -> None:
     assert interval.ci95 == pytest.approx((max(0, 70 - half), min(100, 70 + half)))
 
 
+def test_two_images_are_the_fewest_that_give_an_error() -> None:
+    interval = clustered_interval(np.array([1.0, 0.0, 1.0, 1.0]), np.array(["a", "a", "b", "b"]))
+    # Residual sums of ±0.5 about a mean of 0.75: sqrt(2/1 · 0.5) / 4.
+    assert interval.stderr == pytest.approx(25)
+    assert clustered_interval(np.array([1.0, 0.0]), ["a", "a"]).stderr is None
+
+
 def test_one_question_an_image_gives_the_ordinary_error() -> None:
     values = np.random.default_rng(2).random(50)
     interval = clustered_interval(values, np.arange(50))
