@@ -11,7 +11,12 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.schema import Sampling
-from pixtrack.tasks.inference.engines.base import Capabilities, EngineDied, RequestRefused
+from pixtrack.tasks.inference.engines.base import (
+    Capabilities,
+    EngineDied,
+    EngineOutput,
+    RequestRefused,
+)
 from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.inference.worker import schedule
 from pixtrack.tasks.inference.worker.images import read_images, working_bytes
@@ -431,3 +436,46 @@ def test_worked_examples_are_computed_once_before_the_other_groups(tmp_path: Pat
     first = group_by_image(few)[0][0].index
     for number in {0, 1, 2, 3, 4} - {first}:
         assert engine.moment("first token", first) < engine.moment("submitted", number)
+
+
+@pytest.mark.parametrize("caching", [True, False])
+def test_the_branches_of_a_refused_leader_are_asked_too_each_once(
+    tmp_path: Path, caching: bool
+) -> None:
+    a, b, c, d = images(tmp_path, 4)
+    shows = [(a, b, c), (a,), (a, d), (a, d), (a, b)]
+    asked = [Request(index, pages, ("q",)) for index, pages in enumerate(shows)]
+    engine = RecordingEngine(fail={"0": RequestRefused("no")})
+    answers, _ = ask(engine, asked, able=capabilities(prefix_caching=caching))
+    assert [answers[i].finish_reason for i in range(5)] == ["refused", *["stop"] * 4]
+    assert sorted(r for e, r in engine.events if e == "done") == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(("given", "counted"), [(None, 3), (40, 40)])
+def test_what_the_engine_says_of_an_answer_is_kept(
+    tmp_path: Path, given: int | None, counted: int
+) -> None:
+    class Outspoken(RecordingEngine):
+        async def generate(self, *_: Any) -> EngineOutput:
+            return EngineOutput(
+                text="42", finish_reason="length", token_ids=(1, 2, 3), prompt_tokens=11,
+                cached_tokens=7, first_token_seconds=0.25, seconds=0.75, output_tokens=given,
+                reasoning="6 x 7",
+            )  # fmt: skip
+
+    (ref,) = images(tmp_path, 1)
+    answers, _ = ask(Outspoken(), [Request(5, (ref,), ("q",), left_out=3)])
+    assert answers[5] == Answer(
+        index=5, text="42", finish_reason="length", prompt_tokens=11, cached_tokens=7,
+        output_tokens=counted, first_token_seconds=0.25, seconds=0.75, reasoning="6 x 7",
+        left_out=3,
+    )  # fmt: skip
+
+
+def test_an_answer_that_is_none_has_no_text(tmp_path: Path) -> None:
+    refs = images(tmp_path, 2)
+    asked = [Request(n, (ref,), ("q",), left_out=2) for n, ref in enumerate(refs)]
+    engine = RecordingEngine(fail={"0": RequestRefused("too long"), "1": ValueError("odd")})
+    answers, _ = ask(engine, asked)
+    assert answers[0] == Answer(0, "", "refused", error="too long", left_out=2)
+    assert (answers[1].text, answers[1].error) == ("", "ValueError: odd")
