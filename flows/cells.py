@@ -24,6 +24,7 @@ from pixtrack.tasks.download.task import fetch_model_files
 from pixtrack.tasks.environment.task import as_json, check_environment
 from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
+from pixtrack.tasks.inference.host.start_parts import parts_of_start
 from pixtrack.tasks.inference.starting import (
     acquire,
     engine_facts,
@@ -188,6 +189,8 @@ def _ask(run: OpenRun, engine: EngineSession) -> AskedRun:
         asked = ask_questions(run, engine, on_event)
     if engine.ready_seconds is not None:
         note("  of which the engine's own start", engine.ready_seconds)
+        for part, seconds in parts_of_start(asked.engine, engine.log).items():
+            note(f"    {part}", seconds)
         engine.ready_seconds = None
     return asked
 
