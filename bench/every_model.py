@@ -112,25 +112,39 @@ def synthetic(options: argparse.Namespace) -> list[str]:
 
 def table(out: Path, cells: Sequence[str]) -> str:
     """One row a cell; a cell that failed shows the end of its log."""
-    rows: list[tuple[str, ...]] = [
-        ("cell", "questions/s", "of limit", "4 a page", "images by vLLM", "start", "page", "text")
-    ]
+    results: dict[str, Any] = {}
     notes = []
     for cell in cells:
         file = out / cell / "bench.json"
-        if not file.is_file():
-            log = (out / cell / "log.txt").read_text(encoding="utf-8", errors="replace")
-            last = [line for line in log.splitlines() if line.strip()][-3:]
-            notes.append(f"{cell} failed: " + " | ".join(line[-200:] for line in last))
+        if file.is_file():
+            results[cell] = json.loads(file.read_text(encoding="utf-8"))
             continue
-        rows.append(_row(cell, json.loads(file.read_text(encoding="utf-8"))))
+        log = (out / cell / "log.txt").read_text(encoding="utf-8", errors="replace")
+        last = [line for line in log.splitlines() if line.strip()][-3:]
+        notes.append(f"{cell} failed: " + " | ".join(line[-200:] for line in last))
+    return "\n".join([table_of(results), *notes])
+
+
+def table_of(results: dict[str, Any]) -> str:
+    """One row a result, under the name that it is given."""
+    rows: list[tuple[str, ...]] = [
+        (
+            *("cell", "vLLM", "questions/s", "of limit", "4 a page", "images by vLLM", "in flight"),
+            *("start", "page", "text"),
+        )
+    ]
+    rows += [_row(cell, result) for cell, result in results.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    foot = "page, text: ms of a page with one question and one token, and of a text as long"
-    return "\n".join([*lines, foot, *notes])
+    devices = " and ".join({result["device"]: None for result in results.values()})
+    foot = (
+        "questions/s: DocVQA's group sizes; in flight: most image groups at a time; page, text: ms of "
+        "a page with one question and one token, and of a text as long"
+    )
+    return "\n".join([devices, *lines, foot])
 
 
 def _row(cell: str, result: dict[str, Any]) -> tuple[str, ...]:
@@ -145,10 +159,12 @@ def _row(cell: str, result: dict[str, Any]) -> tuple[str, ...]:
     share = modes["grouped"]["samples_per_s"] / limit
     return (
         cell,
+        result["conditions"]["engine"].split()[1],
         rate("grouped"),
         f"{share:.0%} of {limit:.1f}",
         rate("grouped:4"),
         rate("vllm_images"),
+        str(modes["grouped"]["peak_groups"]),
         f"{result['conditions']['start_seconds']:.0f} s",
         each("pages"),
         each("text"),

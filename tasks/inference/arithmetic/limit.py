@@ -30,12 +30,14 @@ class Rates:
         return asdict(self)
 
 
-H100 = Rates(flops=679e12, bytes=2.97e12, name="NVIDIA H100 80GB HBM3", matrix=8192)
+H100 = Rates(
+    flops=676e12, bytes=2.99e12, name="NVIDIA H100 80GB HBM3", matrix=8192, fp8_flops=1266e12
+)
 """Measured on one card in the run whose table is in bench/README.md (bench/measured)."""
 
-SHARES_OF_LIMIT = {"pixtral": 0.84}
+SHARES_OF_LIMIT = {"pixtral": 0.81, "qwen2_5_vl": 0.62, "llava_onevision": 0.77}
 """What the schedule reached of the limit on one H100 in bf16, by the model's family; measured with
-pages of 1700×2200 pixels (bench/measured)."""
+pages of 1700×2200 pixels and DocVQA's group sizes (bench/measured/h100-every-model)."""
 
 USUAL_SHARE = 0.75
 """For a family that was not measured."""

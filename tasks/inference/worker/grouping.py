@@ -14,11 +14,15 @@ from pixtrack.tasks.runs.image_groups import ImageStep, image_key, image_path
 KV_CACHE_SHARE = 0.9
 """Share of the KV cache that groups in flight may hold; the rest is for rounding in the engine."""
 
-ENCODER_CACHE_SHARE = 1.5
-"""Share of the engine's cache of image embeddings that groups in flight may fill. It may exceed 1,
-because followers need the embeddings, if at all, early in their group's time in flight."""
+ENCODER_CACHE_SHARE = 0.7
+"""Share of the engine's cache of image embeddings that groups in flight may fill.
 
-LEAST_GROUPS = 16
+Followers need the embeddings of their image's last tokens. Where these have made way for other
+images, the vision encoder computes the image once more: on an H100 Qwen2.5-VL-7B answered 12.6
+questions/s with one and a half times what the cache holds in flight, and 16.2 with this share
+(bench/measured/h100-every-model.txt)."""
+
+LEAST_GROUPS = 8
 """This many groups are in flight however small the cache of image embeddings: computing embeddings
 again is better than an idle GPU."""
 
