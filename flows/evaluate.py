@@ -14,25 +14,40 @@ from pydantic import Field
 from pixtrack.configs.loading import is_group
 from pixtrack.configs.paths import home as data_home
 from pixtrack.configs.schema import Settings
+from pixtrack.flows import choices
 from pixtrack.flows.cells import CellOutcome, run_cells
 from pixtrack.flows.noted import NOTED
 from pixtrack.flows.page_log import PAGE, report_lines
 from pixtrack.flows.reported import beside
 from pixtrack.tasks.cells import resolve_cells, resolve_model
+from pixtrack.tasks.prefecting import reports
+from pixtrack.tasks.runs.opening import Cell
 from pixtrack.tasks.tracking import default_recorder
 
 
-def _run_name() -> str:
-    """What the flow run is called in Prefect's lists."""
+def _first_name() -> str:
+    """What the flow run is called in Prefect's lists until its names are resolved."""
     asked = flow_run.parameters
-    return f"{asked.get('dataset')} · {asked.get('model') or 'best Pixtral here'}"
+    return f"{asked.get('model') or 'best Pixtral here'} · {asked.get('dataset')}"
 
 
-@flow(name="evaluate", flow_run_name=_run_name, validate_parameters=True, **NOTED)  # type: ignore[untyped-decorator]
+def run_name(dataset: str, model: str, prompt: str | None, cells: Sequence[Cell]) -> str:
+    """What it is called then: `pixtral-12b · docvqa_val · setup_guide · first 200`.
+
+    A group whose datasets have prompts of their own shows none.
+    """
+    prompts = {cell.prompt.name for cell in cells}
+    shown = prompts.pop() if len(prompts) == 1 else (prompt or "")
+    limit = cells[0].limit
+    parts = [model, dataset, shown, f"first {limit}" if limit else ""]
+    return " · ".join(part for part in parts if part)
+
+
+@flow(name="evaluate", flow_run_name=_first_name, validate_parameters=True, **NOTED)  # type: ignore[untyped-decorator]
 def evaluate(
-    dataset: str = "sample",
-    model: str | None = None,
-    prompt: str | None = None,
+    dataset: Annotated[str, Field(json_schema_extra=choices.datasets())] = "sample",
+    model: Annotated[str, Field(json_schema_extra=choices.models)] | None = None,
+    prompt: Annotated[str, Field(json_schema_extra=choices.prompts)] | None = None,
     limit: Annotated[int | None, Field(ge=1)] = None,
     model_dir: str | None = None,
     engine: dict[str, Any] | None = None,
@@ -79,6 +94,7 @@ def _evaluated(
     if reason:
         PAGE.info("no model named, so %s: %s", config.name, reason)
     cells = resolve_cells(dataset, config, prompt, limit, settings)
+    reports.rename_flow_run(flow_run.get_id(), run_name(dataset, config.name, prompt, cells))
     directory = Path(model_dir) if model_dir else None
     outcomes = run_cells(cells, data_home(), default_recorder(), directory)
     if is_group(dataset):

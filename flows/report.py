@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
 
+from pixtrack.flows.narration import score_words
 from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.prefecting import reports
 from pixtrack.tasks.runs.asked import AskedRun
@@ -18,23 +20,57 @@ from pixtrack.tasks.tracking.recorder import Recorder
 
 
 def publish(run: OpenRun, summary: RunSummary | None, asked: AskedRun, recorder: Recorder) -> None:
-    """The final table, and the links to the run's entry, as artifacts of the Prefect flow run."""
+    """Shows the outcome as one artifact of the Prefect flow run: score, tables and links."""
     if summary is None:
         return
     key = reports.artifact_key(run.cell.dataset.name)
-    rows = [
-        {"metric": name, "value": _number(m.value), "95% interval": _interval(m), "n": m.n}
-        for name, m in summary.metrics.items()
+    title = f"{summary.model} on {summary.dataset}"
+    text = summary_markdown(summary, asked, recorder.links(run.directory))
+    reports.markdown(text, key=f"summary-{key}", description=title)
+
+
+def summary_markdown(summary: RunSummary, asked: AskedRun, links: Mapping[str, str]) -> str:
+    """A finished run as Markdown: the headline score first, then what it rests on.
+
+    Args:
+        summary: the run's outcome
+        asked: what this flow run asked of it
+        links: web addresses of the run's entry at the tracker, by name
+    """
+    score = score_words(summary.metrics.get(summary.headline))
+    lines = [
+        f"# {_as_text(summary.headline)} {score}",
+        f"**{_as_text(summary.model)}** on **{_as_text(summary.dataset)}**, prompt "
+        f"{_as_text(summary.prompt)}: {_as_text(_caption(summary))}. "
+        f"{asked.asked:,} questions were asked by this flow run.",
     ]
-    reports.table(
-        rows,
-        key=f"scores-{key}",
-        description=f"**{summary.model}** on **{summary.dataset}** ({summary.prompt}): "
-        f"{summary.answered} of {summary.n} answered, {summary.failed} failed, "
-        f"{summary.truncated} truncated. {asked.asked} asked by this run.",
-    )
-    for name, link in recorder.links(run.directory).items():
-        reports.link(link, f"MLflow: {name}", key=f"mlflow-{name}-{key}")
+    if summary.message:
+        lines.append(f"**{_as_text(summary.message)}**")
+    if links:
+        shown = " · ".join(f"[{name}]({link})" for name, link in links.items())
+        lines.append(f"In MLflow (`pixtrack ui` opens it): {shown}")
+    lines.append(_metric_table("metric", summary.metrics))
+    kinds = summary.by.get("question_type", {})
+    if kinds:
+        of_kinds = {kind: metrics[summary.headline] for kind, metrics in kinds.items()}
+        lines.append(_metric_table(f"{summary.headline} by question type", of_kinds))
+    lines += [f"- {_as_text(line)}" for line in lines_beside(summary.states, summary.figures)]
+    lines.append(f"Answers: `{summary.run_dir}/answers.jsonl`")
+    return "\n\n".join(lines)
+
+
+def _metric_table(title: str, metrics: Mapping[str, Interval]) -> str:
+    rows = [
+        f"| {_as_text(name)} | {_number(one.value)} | {_interval(one)} | {one.n:,} |"
+        for name, one in metrics.items()
+    ]
+    head = [f"| {_as_text(title)} | score | 95% interval | n |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def _as_text(text: str) -> str:
+    """The text for Markdown, in which nothing of it is markup."""
+    return re.sub(r"([\\`*_\[\]<>#|~])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")
 
 
 def print_summary(summary: RunSummary, console: DataConsole) -> None:

@@ -288,6 +288,10 @@ def add(new: NewDataset, as_json: bool) -> None:
         f" {len(added.problems)} bad; metric {added.config.headline}, prompt {added.config.prompt}"
     )
     say(f"Next: pixtrack eval --dataset {new.name} --model MODEL")
+    say(
+        "By Prefect: pixtrack deploy (again: it makes the name known), then: "
+        f"pixtrack prefect deployment run evaluate/any -p dataset={new.name}"
+    )
 
 
 def _console() -> DataConsole:

@@ -51,6 +51,7 @@ def deploy_command(
     say("deploy: then: pixtrack prefect deployment run evaluate/sample -p limit=20 --watch")
     say(f"deploy: pages at {shown(server.api.removesuffix('/api'))}")
     say(f"deploy: {how_to_log_in(home())}")
+    say("deploy: the server goes on running until: pixtrack deploy --stop")
 
 
 def worker_command(port: PortOption = 4200) -> None:

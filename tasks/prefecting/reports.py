@@ -129,6 +129,12 @@ class _Outbox:
             self._call("POST", path, batch)
 
 
+def rename_flow_run(flow_run_id: str | None, name: str) -> None:
+    """Gives the flow run another name in Prefect's lists; does nothing outside of one."""
+    if flow_run_id is not None:
+        reports().submit(lambda: api().call("PATCH", f"/flow_runs/{flow_run_id}", {"name": name}))
+
+
 def artifact_key(name: str) -> str:
     """Converts a name to a valid key of a Prefect artifact: lower-case letters, digits and
     dashes.
@@ -141,13 +147,6 @@ def table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> None
     from prefect.artifacts import TableArtifact
 
     _submit(TableArtifact(key=key, description=description, table=[dict(row) for row in rows]))
-
-
-def link(address: str, text: str, key: str) -> None:
-    """Reports a link as an artifact of the flow run."""
-    from prefect.artifacts import LinkArtifact
-
-    _submit(LinkArtifact(key=key, link=address, link_text=text))
 
 
 def markdown(text: str, key: str, description: str) -> None:

@@ -138,5 +138,20 @@ def test_the_page_tells_of_the_run_from_its_questions_to_its_score(
     assert "exact_match 0.00 (95% CI" in page.lines[places[-1]]
 
 
+@pytest.mark.parametrize("how", ["by_command", "by_worker"])
+def test_the_flow_run_is_called_by_what_it_asks_and_one_summary_leads(
+    how: str, request: pytest.FixtureRequest
+) -> None:
+    page: Page = request.getfixturevalue(how)
+    assert page.run["name"].startswith("endpoint · sample · plain · first ")
+    kinds = [(one["type"], one["key"]) for one in page.artifacts]
+    assert kinds == [
+        ("markdown", "summary-sample"), ("progress", "asking-sample"), ("table", "environment")
+    ]  # fmt: skip
+    text = page.artifacts[0]["data"]
+    assert text.startswith("# exact\\_match 0.00 (95% CI")
+    assert "| relaxed\\_accuracy |" in text and "[run](http" in text
+
+
 def test_requests_that_were_tried_again_are_counted_on_the_page(by_command: Page) -> None:
     assert "2 tried again" in by_command.line(f"{QUESTIONS}/{QUESTIONS}, ")
