@@ -191,6 +191,11 @@ class ModelConfig(Config):
         default_factory=dict,
         description="options given with a command (--engine, -tp): before everything else",
     )
+    cluster: str = Field(
+        "",
+        description="the Ray cluster whose nodes take the replicas: HOST:PORT, or auto for the one "
+        "that this machine belongs to; empty: this machine alone (--cluster goes before it)",
+    )
     trust_remote_code_reason: str = Field(
         "", description="required where engine.trust_remote_code is true: why"
     )

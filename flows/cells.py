@@ -91,7 +91,7 @@ def run_cells(
     with timed("tracking store"):
         recorder.check()
     with timed("check environment"):
-        checks = check_environment(model, home, model_dir, report_before_start(model))
+        checks = check_environment(model, home, model_dir, report_before_start(model, home))
     narration.checked(checks)
     with timed("engine identified"):
         model = identify_engine(model)
@@ -125,8 +125,8 @@ def _open(cell: Cell, context: Context) -> OpenRun:
     with timed("worked examples"), bar(f"examples of {cell.prompt.name}", counted("rows")) as shown:
         shots = shots_of(cell.prompt, prepared, context.home, shown.update, shown.downloading)
     cell = replace(cell, shots=shots)
-    engine = engine_facts(cell.model, context.files)
-    longest = longest_request(cell.model, context.files)
+    engine = engine_facts(cell.model, context.files, context.home)
+    longest = longest_request(cell.model, context.files, context.home)
     identity = identity_of(cell, context.model_facts, engine, prepared, longest)
     with timed("open run"):
         run = open_the_run(cell, prepared, identity, context.home)

@@ -55,6 +55,7 @@ def evaluate(
     max_tokens: Annotated[int | None, Field(ge=1)] = None,
     system: str | None = None,
     seed: Annotated[int | None, Field(ge=0)] = None,
+    cluster: str | None = None,
 ) -> State[dict[str, Any]]:
     """Evaluates a model on a dataset: check, fetch, prepare, ask, score, log, report.
 
@@ -67,18 +68,23 @@ def evaluate(
         prompt: a name in configs/prompts; empty: each dataset's own
         limit: ask the first so many questions (of each dataset) only
         model_dir: a directory that already holds the model's files
-        engine: options of vLLM for this run, which override the model's: {"quantization": "fp8"}
+        engine: options of vLLM for this run, which override the model's: {"quantization": "fp8"},
+            {"data_parallel_size": 4} for four replicas
         temperature: of the draw of an answer; empty: 0, the likeliest answer
         max_tokens: output limit; empty: the prompt's
         system: system prompt; empty: the prompt's
         seed: of the draw, at a temperature above 0
+        cluster: a Ray cluster whose nodes take the replicas: HOST:PORT, or auto for that of the
+            machine on which the flow runs
 
     Returns the run's summary; of a group, what `group_outcome` says. Ends as failed where too many
     samples failed, or a dataset of the group could not be asked.
     """
     report_lines(flow_run.get_id())
     settings = Settings(temperature=temperature, max_tokens=max_tokens, system=system, seed=seed)
-    return beside(lambda: _evaluated(dataset, model, prompt, limit, model_dir, engine, settings))
+    return beside(
+        lambda: _evaluated(dataset, model, prompt, limit, model_dir, engine, settings, cluster)
+    )
 
 
 def _evaluated(
@@ -89,8 +95,9 @@ def _evaluated(
     model_dir: str | None,
     engine: dict[str, Any] | None,
     settings: Settings,
+    cluster: str | None,
 ) -> State[dict[str, Any]]:
-    config, reason = resolve_model(model, engine)
+    config, reason = resolve_model(model, engine, cluster)
     if reason:
         PAGE.info("no model named, so %s: %s", config.name, reason)
     cells = resolve_cells(dataset, config, prompt, limit, settings)

@@ -172,6 +172,8 @@ def _caption(summary: RunSummary) -> str:
         parts.append(f"{summary.failed} failed{refused}")
     if summary.truncated:
         parts.append(f"{summary.truncated} cut off at the output limit")
+    if summary.asked_twice:
+        parts.append(f"{summary.asked_twice} asked twice, as a replica died")
     if summary.samples_per_s:
         parts.append(f"{summary.samples_per_s:.1f} questions/s")
     if summary.cached_share is not None:

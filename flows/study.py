@@ -32,20 +32,28 @@ logger = logging.getLogger(__name__)
 
 
 @flow(name="study", flow_run_name="{path}", **NOTED)  # type: ignore[untyped-decorator]
-def study(path: str = "sample_models") -> State[dict[str, Any]]:
+def study(
+    path: str = "sample_models",
+    engine: dict[str, Any] | None = None,
+    cluster: str | None = None,
+) -> State[dict[str, Any]]:
     """Runs every cell of a study, skips what is answered, goes on past a failed cell, compares.
 
     Args:
         path: the study's name (sample_models), or a path to its file
+        engine: options of vLLM's for every model that has files: {"data_parallel_size": 4}
+        cluster: a Ray cluster whose nodes take the replicas of every such model: HOST:PORT, or auto
 
     Returns the cells with their headline scores, and the folder of the comparison.
     """
     report_lines(flow_run.get_id())
-    return beside(lambda: _studied(path))
+    return beside(lambda: _studied(path, engine, cluster))
 
 
-def _studied(path: str) -> State[dict[str, Any]]:
-    config, asked = check_study(path)
+def _studied(
+    path: str, engine: dict[str, Any] | None, cluster: str | None
+) -> State[dict[str, Any]]:
+    config, asked = check_study(path, engine, cluster)
     home, recorder = data_home(), default_recorder()
     PAGE.info("study %s: %d cells", config.name, len(asked))
     outcomes: list[CellOutcome] = []

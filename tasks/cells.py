@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pixtrack.configs.loading import (
     load_study,
     study_file,
 )
+from pixtrack.configs.paths import home
 from pixtrack.configs.schema import (
     DatasetConfig,
     ModelConfig,
@@ -91,49 +93,65 @@ def resolve_cells(
 
 
 def resolve_model(
-    name: str | None, given: Mapping[str, Any] | None = None
+    name: str | None, given: Mapping[str, Any] | None = None, cluster: str | None = None
 ) -> tuple[ModelConfig, str]:
     """The model of that name; without a name, the largest Pixtral that fits on this machine.
 
     Args:
         name: the model's name, or None
         given: engine options of the command, which override the model's own
+        cluster: the Ray cluster that the command names; without a model's name, the cards of its
+            nodes count instead of this machine's
 
     Returns:
         the model, and why it was chosen ("" for a named one)
     """
     if name:
-        return with_options(find_model(name), given), ""
+        return with_options(find_model(name), given, cluster), ""
     from pixtrack.tasks.environment import choose_model
 
-    chosen, reason = choose_model()
-    return with_options(find_model(chosen), given), reason
+    if cluster:
+        from pixtrack.tasks.inference.clusters import cards_of
+
+        chosen, reason = choose_model(cards_of(cluster, home()))
+    else:
+        chosen, reason = choose_model()
+    return with_options(find_model(chosen), given, cluster), reason
 
 
-def with_options(model: ModelConfig, given: Mapping[str, Any] | None) -> ModelConfig:
+def with_options(
+    model: ModelConfig, given: Mapping[str, Any] | None, cluster: str | None = None
+) -> ModelConfig:
     """The model with these engine options, which override its own and those of any recipe.
 
-    Raises UserError for an endpoint, and for options that are not allowed in a model's file.
+    `cluster` is where its replicas run; None: where its file says. Raises UserError for an
+    endpoint, and for options that are not allowed in a model's file.
     """
-    if not given:
+    if not given and cluster is None:
         return model
     if not model.source.has_files:
         raise UserError(
-            f"--engine and -tp are for an engine on this machine; {model.name} is an endpoint, "
+            f"--engine, -tp and --cluster are for an engine of ours; {model.name} is an endpoint, "
             "whose server has its own"
         )
     try:
+        given = given or {}
+        where = model.cluster if cluster is None else cluster
         weights = "random" if given.get("load_format") == "dummy" else model.weights
         return ModelConfig.model_validate(
-            {**model.model_dump(), "given": dict(given), "weights": weights}
+            {**model.model_dump(), "given": dict(given), "weights": weights, "cluster": where}
         )
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UserError(f"--engine: {reason}") from None
 
 
-def check_study(path: str | Path) -> tuple[StudyConfig, list[Cell]]:
+def check_study(
+    path: str | Path, given: Mapping[str, Any] | None = None, cluster: str | None = None
+) -> tuple[StudyConfig, list[Cell]]:
     """The study of that name, or in that file, and its cells. Needs no engine and no server.
+
+    `given` and `cluster` are for all of its models, but those behind endpoints.
 
     Raises UserError, naming the file and the key, for whatever would fail later: unknown names,
     and a baseline that is none of the study's models.
@@ -141,11 +159,17 @@ def check_study(path: str | Path) -> tuple[StudyConfig, list[Cell]]:
     file = study_file(path)
     config = load_study(file)
     try:
-        cells = cells_of(config)
+        cells = [_on(cell, given, cluster) for cell in cells_of(config)]
         _check_baseline(config.baseline, cells)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     return config, cells
+
+
+def _on(cell: Cell, given: Mapping[str, Any] | None, cluster: str | None) -> Cell:
+    if not cell.model.source.has_files:
+        return cell
+    return replace(cell, model=with_options(cell.model, given, cluster))
 
 
 def _check_baseline(baseline: str, cells: list[Cell]) -> None:

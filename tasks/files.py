@@ -7,16 +7,17 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces a file so that a reader sees either the old or the new content, even after a crash.
 
-    Raises OSError, with the file's name, where it cannot be written; the old content then remains.
+    A text is written as UTF-8. Raises OSError, with the file's name, where it cannot be written; the
+    old content then remains.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with partial.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixtrack.flows.cli.engine_options import (
+    ClusterOption,
     DataParallelOption,
     EngineOption,
     TensorParallelOption,
@@ -46,6 +47,7 @@ def describe_images(
     engine: EngineOption = None,
     tensor_parallel: TensorParallelOption = None,
     data_parallel: DataParallelOption = None,
+    cluster: ClusterOption = None,
     each: Annotated[bool, typer.Option(help="Ask about each image by itself.")] = False,
     model_dir: Annotated[
         Path | None, typer.Option(help="A directory that already holds the model's files.")
@@ -71,7 +73,9 @@ def describe_images(
         with bar(config.name, BYTES) as shown:
             return fetch_model(config, home(), model_dir, shown.update)
 
-    config, reason = resolve_model(model, given_options(engine, tensor_parallel, data_parallel))
+    config, reason = resolve_model(
+        model, given_options(engine, tensor_parallel, data_parallel), cluster
+    )
     if reason:
         say(f"pixtrack: no model named, so {config.name}: {reason}", err=True)
     described = describe(

@@ -1,4 +1,4 @@
-"""`--engine KEY=VALUE`, `-tp N` and `-dp N`: options of vLLM for one command."""
+"""`--engine KEY=VALUE`, `-tp N`, `-dp N` and `--cluster`: options of vLLM for one command."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ DataParallelOption = Annotated[
         min=1,
         metavar="N",
         help="Copies of the model that answer at once, each on cards of its own.",
+    ),
+]
+
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="HOST:PORT",
+        help="A Ray cluster whose nodes take the replicas (auto: the one of this machine); "
+        "-dp says how many, default: as many as it holds.",
     ),
 ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixtrack.flows.cli.engine_options import (
+    ClusterOption,
     DataParallelOption,
     EngineOption,
     TensorParallelOption,
@@ -60,6 +61,7 @@ def register(app: typer.Typer) -> None:
         engine: EngineOption = None,
         tensor_parallel: TensorParallelOption = None,
         data_parallel: DataParallelOption = None,
+        cluster: ClusterOption = None,
         temperature: Annotated[
             float | None,
             typer.Option(
@@ -95,7 +97,9 @@ def register(app: typer.Typer) -> None:
         settings = Settings(
             temperature=temperature, max_tokens=max_tokens, system=system, seed=seed
         )
-        run_evaluation(dataset, model, prompt, limit, model_dir, given, settings, as_json, timings)
+        run_evaluation(
+            dataset, model, prompt, limit, model_dir, given, settings, as_json, timings, cluster
+        )
 
 
 def run_evaluation(
@@ -108,6 +112,7 @@ def run_evaluation(
     settings: Settings,
     as_json: bool,
     timings: bool,
+    cluster: str | None = None,
 ) -> None:
     """The body of the command: starts the slow parts, runs the flow, and shows the outcome."""
     from pixtrack.configs.paths import home as data_home
@@ -119,8 +124,13 @@ def run_evaluation(
 
     home = data_home()
     with timed("configuration"):
-        config, reason = resolve_model(model, engine)
+        config, reason = resolve_model(model, engine, cluster)
         cells = resolve_cells(dataset, config, prompt, limit, settings)
+        if config.cluster or (engine.get("data_parallel_size") or 1) > 1:
+            with timed("cluster"):
+                from pixtrack.tasks.inference.clusters import check_cluster
+
+                check_cluster(config, home)
     quiet_terminal()
     if reason:
         say(f"pixtrack: no model named, so {config.name}: {reason}", err=True)
@@ -148,6 +158,7 @@ def run_evaluation(
                 limit,
                 str(model_dir) if model_dir else None,
                 engine or None,
+                cluster=cluster,
                 **settings.model_dump(exclude_none=True),
             )
     finally:
@@ -177,7 +188,8 @@ def _start_engine(
     ready = [(cell, prepared) for cell in cells if (prepared := load_prepared(cell.dataset, home))]
     if len(ready) == len(cells):
         model_facts = model_identity(config, files, home)
-        facts, longest = engine_facts(config, files), longest_request(config, files)
+        facts = engine_facts(config, files, home)
+        longest = longest_request(config, files, home)
         identities = []
         for cell, prepared in ready:
             shots = known_shots(cell.prompt, prepared, home)

@@ -9,6 +9,7 @@ import typer
 
 from pixtrack.flows.cli import describe
 from pixtrack.flows.cli.engine_options import (
+    ClusterOption,
     DataParallelOption,
     EngineOption,
     TensorParallelOption,
@@ -231,9 +232,10 @@ def check(
     engine: EngineOption = None,
     tensor_parallel: TensorParallelOption = None,
     data_parallel: DataParallelOption = None,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Report what this machine can run, each line with its remedy.
+    """Report what this machine can run, or every node of a cluster, each line with its remedy.
 
     Exit code 1 where a line failed.
 
@@ -250,8 +252,13 @@ def check(
     given = given_options(engine, tensor_parallel, data_parallel)
     if given and model is None:
         raise UserError("--engine and -tp are options of a model: name it with --model")
-    config = resolve_model(model, given)[0] if model else None
-    checks = check_machine(home(), config, model_dir, ask_hub=True)
+    config = resolve_model(model, given, cluster)[0] if model else None
+    if cluster:
+        from pixtrack.tasks.inference.clusters import report_of
+
+        checks = report_of(cluster, config, home())
+    else:
+        checks = check_machine(home(), config, model_dir, ask_hub=True)
     if as_json:
         model_views.print_json([line.model_dump() for line in checks])
     else:

@@ -6,6 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from pixtrack.flows.cli.engine_options import (
+    ClusterOption,
+    DataParallelOption,
+    given_options,
+)
 from pixtrack.flows.plain_text import json_text, say
 
 
@@ -17,6 +22,8 @@ def register(app: typer.Typer) -> None:
         path: Annotated[
             str, typer.Argument(help="A study's name (sample_models), or a path to its file.")
         ],
+        data_parallel: DataParallelOption = None,
+        cluster: ClusterOption = None,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")
         ] = False,
@@ -33,7 +40,13 @@ def register(app: typer.Typer) -> None:
         from pixtrack.tasks.timings import timed
 
         with timed("configuration"):
-            check_study(path)
+            given = given_options(None, None, data_parallel)
+            _config, cells = check_study(path, given, cluster)
+            if cluster:
+                from pixtrack.tasks.inference.clusters import check_cluster
+
+                for model in {cell.model.name: cell.model for cell in cells}.values():
+                    check_cluster(model, data_home())
         quiet_terminal()
         prefect = LocalPrefect(data_home())
         try:
@@ -48,7 +61,7 @@ def register(app: typer.Typer) -> None:
             with timed("Prefect's server"):
                 prefect.wait()
             with reassures_when_cancelled():
-                outcome = prefect.run(study, path)
+                outcome = prefect.run(study, path, given or None, cluster)
         finally:
             with timed("closing"):
                 prefect.stop()

@@ -8,6 +8,7 @@ from typing import Any
 
 from pixtrack.configs.paths import Home
 from pixtrack.configs.schema import ModelConfig
+from pixtrack.tasks.download import model_identity
 from pixtrack.tasks.environment import (
     Check,
     MemoryPlan,
@@ -16,7 +17,14 @@ from pixtrack.tasks.environment import (
     engine_version,
     plan_for_model,
 )
+from pixtrack.tasks.inference.clusters import (
+    cluster_plan,
+    cluster_report,
+    host_maker,
+    shared_cluster,
+)
 from pixtrack.tasks.inference.engines import engine_kind
+from pixtrack.tasks.inference.host.cluster.planning import ClusterPlan
 from pixtrack.tasks.inference.host.session import EngineSession
 from pixtrack.tasks.runs.protocol import EngineSpec
 from pixtrack.tasks.timings import timed
@@ -39,14 +47,22 @@ def session_for(model: ModelConfig, files: Path | None, home: Home) -> EngineSes
     kind = engine_kind(model)
     if files is None or not kind.runs_here:
         return EngineSession(kind.spec(model, files), log)
-    plan = memory_plan(model, files)
+    plan = memory_plan(model, files, home)
     # Compromises of the plan (fp8, float16, less context) are shown as a warning.
     logger.log(logging.WARNING if plan.notes else logging.INFO, "memory plan: %s", plan.summary())
     return EngineSession(
         kind.spec(model, files, plan.engine_options, plan.replicas),
         log,
         _Smaller(model, files, plan),
+        host_maker(model, home, _digest(model, files, home), _on_cluster(model, files, home), plan),
     )
+
+
+def _digest(model: ModelConfig, files: Path, home: Home) -> str:
+    """Of the model's files, where nodes of a cluster need them too."""
+    if shared_cluster(model) is None:
+        return ""
+    return model_identity(model, files, home).get("files", "")
 
 
 class _Smaller:
@@ -56,8 +72,8 @@ class _Smaller:
         self._model, self._files, self._plan = model, files, plan
 
     def __call__(self) -> EngineSpec | None:
-        planned_on_cards = self._plan.platform != "CPU"
-        smaller = self._plan.smaller(detect().cards if planned_on_cards else ())
+        here = self._plan.platform != "CPU" and shared_cluster(self._model) is None
+        smaller = self._plan.smaller(detect().cards if here else ())
         if smaller is None:
             return None
         logger.warning("out of memory: trying once more with %s", smaller.summary())
@@ -72,14 +88,19 @@ def start_early(model: ModelConfig, files: Path, home: Home, model_dir: Path | N
     The machine is checked before, because the engine then holds the memory that is checked for.
     """
     session = session_for(model, files, home)
-    _reports[model.name] = check_machine(home, model, model_dir)
+    report = cluster_report(model, files, home)
+    _reports[model.name] = check_machine(home, model, model_dir) if report is None else report
     session.start()
     _early[str(files)] = session
 
 
-def report_before_start(model: ModelConfig) -> list[Check] | None:
-    """The report on the machine from before the engine's early start; None without such a start."""
-    return _reports.pop(model.name, None)
+def report_before_start(model: ModelConfig, home: Home) -> list[Check] | None:
+    """The report on the machine that was made before the engine's early start, or on a cluster.
+
+    None where no engine was started early, and this machine is the one to look at.
+    """
+    made = _reports.pop(model.name, None)
+    return cluster_report(model, None, home) if made is None else made
 
 
 def acquire(model: ModelConfig, files: Path | None, home: Home) -> EngineSession:
@@ -93,28 +114,41 @@ def close_early() -> None:
         _early.popitem()[1].close()
 
 
-def engine_facts(model: ModelConfig, files: Path | None) -> dict[str, Any]:
+def engine_facts(model: ModelConfig, files: Path | None, home: Home) -> dict[str, Any]:
     """What identifies the engine in a run's fingerprint: name, version, platform, and those options
     that can change an answer.
     """
     if files is None or not engine_kind(model).runs_here:
         return {"name": model.source.engine, "options": dict(model.engine)}
+    options = memory_plan(model, files, home).answer_options
+    plan = _on_cluster(model, files, home)
+    if plan is not None:
+        return {**plan.engine, "options": options}
     with timed("engine version"):
-        return {**engine_version(), "options": memory_plan(model, files).answer_options}
+        return {**engine_version(), "options": options}
 
 
-def longest_request(model: ModelConfig, files: Path | None) -> int | None:
+def longest_request(model: ModelConfig, files: Path | None, home: Home) -> int | None:
     """The max_model_len that the engine will have; None for an endpoint, which has its own."""
-    return None if files is None else memory_plan(model, files).max_model_len
+    return None if files is None else memory_plan(model, files, home).max_model_len
 
 
-_plans: dict[str, MemoryPlan] = {}
+_plans: dict[str, tuple[MemoryPlan, ClusterPlan | None]] = {}
 
 
-def memory_plan(model: ModelConfig, files: Path) -> MemoryPlan:
-    """The model's memory plan on this machine, made once a process."""
-    key = f"{model.name} {model.given}"
+def memory_plan(model: ModelConfig, files: Path, home: Home) -> MemoryPlan:
+    """The model's memory plan on this machine or its cluster, made once a process."""
+    return _planned(model, files, home)[0]
+
+
+def _on_cluster(model: ModelConfig, files: Path, home: Home) -> ClusterPlan | None:
+    return _planned(model, files, home)[1]
+
+
+def _planned(model: ModelConfig, files: Path, home: Home) -> tuple[MemoryPlan, ClusterPlan | None]:
+    key = f"{model.name} {model.given} {model.cluster}"
     if key not in _plans:
         with timed("memory plan"):
-            _plans[key] = plan_for_model(model, files)
+            plan = cluster_plan(model, files, home)
+            _plans[key] = (plan.memory if plan else plan_for_model(model, files)), plan
     return _plans[key]

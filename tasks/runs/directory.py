@@ -78,6 +78,8 @@ class RunSummary(BaseModel):
     figures: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="metric -> what is shown beside its score -> value"
     )
+    asked_twice: int = 0
+    """Questions that this invocation asked a second replica, because the first one died."""
     samples_per_s: float | None
     """Questions asked by this invocation over the time that took; None where none was asked."""
     cached_share: float | None = None

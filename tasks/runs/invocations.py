@@ -70,6 +70,8 @@ def note_invocation(record: RunRecord, asked: AskedRun) -> None:
                 "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "asked": asked.asked,
                 "seconds": round(asked.seconds, 3),
+                **({"asked_twice": asked.asked_twice} if asked.asked_twice else {}),
+                **({"replicas": asked.replicas} if asked.replicas else {}),
             }
         )
 

@@ -37,8 +37,8 @@ from pixtrack.tasks.runs.directory import (
 )
 from pixtrack.tasks.runs.invocations import account_for_killed
 from pixtrack.tasks.runs.journal import Journal, read_answers
+from pixtrack.tasks.runs.left_parts import take_over_parts
 from pixtrack.tasks.runs.lock import RunLock
-from pixtrack.tasks.runs.parts import merge_parts, read_with_parts
 from pixtrack.tasks.runs.protocol import Job
 from pixtrack.tasks.runs.requests import PageRule, build_requests, check_shots
 
@@ -227,7 +227,7 @@ def _open_locked(
     flow_run_id: str | None,
 ) -> OpenRun:
     print_ = fingerprint(identity)
-    merge_parts(directory.journal_file, print_)
+    take_over_parts(directory.journal_file, print_)
     samples = cell.samples(prepared)
     check_shots(cell.shots, samples, cell.model)
     rule = PageRule.of(cell.dataset, cell.model, cell.shots)
@@ -285,7 +285,7 @@ def everything_answered(
     askable = {sample.index for sample in cell.samples(prepared) if not sample.error}
     for run in (home.runs / cell.dataset.name).glob(f"*--{print_[:12]}"):
         journal = RunDirectory(run).journal_file
-        answers = read_with_parts(journal, print_)
+        answers = read_answers(journal)
         askable -= {index for index, answer in answers.items() if answer.final}
     return not askable
 
@@ -304,7 +304,7 @@ def _copy_answers(directory: RunDirectory, print_: str, wanted: set[int]) -> lis
         have = read_answers(directory.journal_file)
         missing = [
             answer
-            for index, answer in sorted(read_with_parts(journal, print_).items())
+            for index, answer in sorted(read_answers(journal).items())
             if index in wanted and answer.final and (index not in have or not have[index].final)
         ]
         if missing:

@@ -4,6 +4,9 @@ The child (`python -m pixtrack.tasks.inference.worker.main`) reads JSON objects,
 its standard input: first an EngineSpec, then any number of Jobs, as they become known. The end of
 the input means that no more will come. So the engine can start while the dataset is still being
 prepared, and one engine serves every dataset of a study. It writes Events to its standard output.
+
+The child of a replica, one of several engines that share a run, gets Orders in place of Jobs: image
+groups as it has room for them. It keeps no journal; its answers are Events.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ class EngineSpec(Message):
     replicas: tuple[tuple[str, ...], ...] = ()
     """One entry for each engine that answers at once: the cards that it gets, as
     CUDA_VISIBLE_DEVICES counts them; (): one engine on the cards that are visible."""
+    takes: Literal["jobs", "orders"] = "jobs"
+    """What the child is told after this: whole runs, or single image groups."""
     weights: Literal["files", "dummy"] = "files"
     """`dummy`: random weights made by the engine, for speed measurements only."""
 
@@ -47,14 +52,41 @@ class Job(Message):
     journal_path: str = Field(description="answers.jsonl to append to")
     fingerprint: str
     sampling: Sampling
-    started: str = Field("", description="when the asking began, if several children share the job")
+
+
+class Order(Message):
+    """What a replica's child is told."""
+
+    order: Literal["ask", "give_back"]
+    """`ask` one image group; `give_back` so many groups that have not been begun."""
+    group: int = 0
+    requests: tuple[dict[str, Any], ...] = ()
+    """Of records.Request as JSON; an index names one request for the child's whole life."""
+    sampling: Sampling | None = None
+    most: int = 0
 
 
 class Event(Message):
-    """What the child reports. Counts are of this job since the child took it up."""
+    """What the child reports. Counts are of this job since the child took it up.
+
+    A replica's child reports `begun` (a group goes to the engine: there is room for another one),
+    `asked` (a question goes to it), `answer` and `given_back`, with `details` of what: `group`,
+    `index`, an Answer as JSON, `groups`.
+    """
 
     event: Literal[
-        "starting", "ready", "progress", "job_done", "job_failed", "engine_failed", "closed"
+        "starting",
+        "ready",
+        "progress",
+        "job_done",
+        "job_failed",
+        "engine_failed",
+        "closed",
+        "begun",
+        "asked",
+        "answer",
+        "given_back",
+        "images_missing",
     ]
     job_id: str = ""
     message: str = ""

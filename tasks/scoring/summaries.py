@@ -55,6 +55,7 @@ def summarise(
         failed=failed,
         refused=sum(answer.finish_reason == "refused" for answer in answers.values()),
         truncated=sum(answer.finish_reason == "length" for answer in answers.values()),
+        asked_twice=asked.asked_twice,
         samples_per_s=round(asked.asked / asked.seconds, 3)
         if asked.asked and asked.seconds
         else None,

@@ -50,7 +50,7 @@ def cell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cell:
     sample = Sample(0, "0", "How much?", ("42",), (SampleImage("0", "0.png", 100, 100),))
     prepared = PreparedDataset("sample", tmp_path, tmp_path, "d" * 64, (sample,), {})
     monkeypatch.setattr(module, "check_environment", lambda *_: [])
-    monkeypatch.setattr(module, "report_before_start", lambda _model: None)
+    monkeypatch.setattr(module, "report_before_start", lambda *_: None)
     monkeypatch.setattr(module, "as_json", lambda _checks: "[]")
     monkeypatch.setattr(module, "_fetch", lambda *_: (tmp_path, {"files": "f" * 64}))
     monkeypatch.setattr(module, "prepare_dataset", lambda *_: prepared)

@@ -157,7 +157,7 @@ def test_describe_splits_only_engines_of_this_machine(run: Any, tmp_path: Path) 
 
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     result = run("describe", str(tmp_path / "a.png"), "-m", "endpoint", "-tp", "2")
-    assert "-tp are for an engine on this machine" in str(result.exception)
+    assert "-tp and --cluster are for an engine of ours" in str(result.exception)
 
 
 def test_describe_asks_an_endpoint_about_all_images_or_each(

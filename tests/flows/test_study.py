@@ -79,8 +79,8 @@ def test_the_machine_is_checked_before_our_own_engine_takes_its_memory(
     start_early(model, tmp_path, Home(tmp_path), tmp_path)
     module.close_early()
     assert order == [f"check {tmp_path}", "start", "close"]
-    assert report_before_start(model) is report
-    assert report_before_start(model) is None
+    assert report_before_start(model, Home(tmp_path)) is report
+    assert report_before_start(model, Home(tmp_path)) is None
 
 
 def test_any_dataset_name_makes_an_artifact_key() -> None:

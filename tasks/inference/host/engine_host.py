@@ -1,4 +1,4 @@
-"""The interface of what runs an engine: one child process, several, or a cluster."""
+"""The interface of what runs an engine: one child process, or a cluster's driver."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from pixtrack.tasks.inference.host.process import EngineProcess
-from pixtrack.tasks.inference.host.replicas import EngineReplicas
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 
 
@@ -34,8 +33,6 @@ class EngineHost(Protocol):
         ...
 
 
-def host_for(spec: EngineSpec, log: Path) -> EngineHost:
-    """The host for that spec: a child process, or one for each replica. It is not started."""
-    if len(spec.replicas) > 1:
-        return EngineReplicas(spec, log)
+def one_child(spec: EngineSpec, log: Path) -> EngineHost:
+    """One engine in a child of this process, on its planned cards. It is not started."""
     return EngineProcess(spec, log, cards=spec.replicas[0] if spec.replicas else ())

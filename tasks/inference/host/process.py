@@ -23,7 +23,7 @@ from pixtrack.tasks.inference.engines import ENGINES
 from pixtrack.tasks.inference.host import guard
 from pixtrack.tasks.inference.host.environment import child_environment, find_python
 from pixtrack.tasks.inference.host.failures import explain
-from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
+from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job, Order
 from pixtrack.tasks.scratch import Scratch, make_scratch
 
 GRACE_SECONDS = 5.0
@@ -110,6 +110,10 @@ class EngineProcess:
     def submit(self, job: Job) -> None:
         """Sends one more job; the child carries jobs out in this order."""
         self._send(job.model_dump_json())
+
+    def order(self, order: Order) -> None:
+        """Tells a replica's child (`spec.takes` is "orders") what to do next."""
+        self._send(order.model_dump_json(exclude_defaults=True))
 
     def no_more_jobs(self) -> None:
         """Says that no more jobs come: the child ends after the last one. May be called twice."""

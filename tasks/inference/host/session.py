@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pixtrack.configs.errors import UserError
-from pixtrack.tasks.inference.host.engine_host import EngineHost, host_for
+from pixtrack.tasks.inference.host.engine_host import EngineHost, one_child
 from pixtrack.tasks.runs.asked import AskedRun
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
 
@@ -37,19 +37,19 @@ class EngineFailed(UserError):
 
 
 class EngineSession:
-    """Owns the inference child; a context manager.
-
-    `smaller` makes the spec for a second start after memory ran out.
-    """
+    """Owns the inference child, or a cluster's driver; a context manager."""
 
     def __init__(
         self,
         spec: EngineSpec,
         log: Path,
         smaller: Callable[[], EngineSpec | None] = lambda: None,
+        make_host: Callable[[EngineSpec, Path], EngineHost] | None = None,
     ) -> None:
+        """`smaller` makes the spec of a second try, `make_host` what runs it (None: one child)."""
         self.spec = spec
         self.log = log
+        self._make_host = make_host or one_child
         self._smaller = smaller
         self._same: EngineSpec | None = spec
         self._host: EngineHost | None = None
@@ -67,7 +67,7 @@ class EngineSession:
             self._ready = None
             self._submitted = []  # a new child has no jobs
             self.started_at = time.monotonic()
-            host = host_for(self.spec, self.log)
+            host = self._make_host(self.spec, self.log)
             try:
                 host.start()
             except BaseException:
@@ -103,8 +103,9 @@ class EngineSession:
         while True:
             event = self._next_event()
             if event.event == "ready":
-                self._ready = event
-                self.ready_seconds = time.monotonic() - (self.started_at or 0.0)
+                if self._ready is None:
+                    self.ready_seconds = time.monotonic() - (self.started_at or 0.0)
+                self._ready = event  # of several replicas, each tells of all
             if event.event == "engine_failed":
                 if self._start_again(event):
                     continue
@@ -119,6 +120,8 @@ class EngineSession:
             if event.event == "job_done":
                 asked.asked, asked.seconds = event.done, event.elapsed_seconds
                 asked.started = event.started
+                asked.asked_twice = int(event.details.get("asked_twice") or 0)
+                asked.replicas = list(event.details.get("replicas") or ())
                 asked.engine = dict(self._ready.details) if self._ready else {}
                 self._submitted = [known for known in self._submitted if known is not run]
                 return asked

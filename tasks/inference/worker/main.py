@@ -1,9 +1,10 @@
 """The inference child, `python -m pixtrack.tasks.inference.worker.main`; `host.process` starts it.
 
 Reads an EngineSpec and then Jobs from standard input, one JSON object a line; runs the engine;
-writes answers to the jobs' journals and Events to standard output. Ends when standard input ends,
-when the engine fails, or on SIGTERM, and then closes the engine. Runs under the interpreter that
-has vLLM, and imports nothing that vLLM does not install.
+writes answers to the jobs' journals and Events to standard output. (The child of a replica reads
+Orders in place of Jobs: see `worker.serving`.) Ends when standard input ends, when the engine
+fails, or on SIGTERM, and then closes the engine. Runs under the interpreter that has vLLM, and
+imports nothing that vLLM does not install.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from pixtrack.tasks.inference.engines.base import Capabilities, Engine, EngineDi
 from pixtrack.tasks.inference.prompts import PromptBuilder, builder_for
 from pixtrack.tasks.inference.worker.progress import EventWriter, JobProgress
 from pixtrack.tasks.inference.worker.schedule import run_schedule
+from pixtrack.tasks.inference.worker.serving import serve
 from pixtrack.tasks.processes import die_with_parent
 from pixtrack.tasks.runs.journal import Journal
-from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
+from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job, Order
 from pixtrack.tasks.runs.requests import read_requests
 
 EXIT_ENGINE_FAILED = 3
@@ -36,7 +38,7 @@ EXIT_ENGINE_FAILED = 3
 class Worker:
     """One engine, and the jobs that it carries out in order of arrival."""
 
-    def __init__(self, jobs: asyncio.Queue[Job | None], events: EventWriter) -> None:
+    def __init__(self, jobs: asyncio.Queue[Any], events: EventWriter) -> None:
         self.jobs = jobs
         self.events = events
 
@@ -55,6 +57,8 @@ class Worker:
             task = asyncio.current_task()
             assert task is not None
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            if spec.takes == "orders":
+                return await self._serve(engine, *started)
             return await self._work(engine, *started)
         finally:
             await engine.close()
@@ -86,11 +90,25 @@ class Worker:
         self.events.write(Event(event="ready", elapsed_seconds=elapsed, details=ready))
         return capabilities, builder
 
+    async def _serve(
+        self, engine: Engine, capabilities: Capabilities, builder: PromptBuilder
+    ) -> int:
+        try:
+            await serve(engine, capabilities, builder, self.jobs, self.events)
+        except Exception as error:
+            if not isinstance(error, UserError):
+                traceback.print_exc()
+            reason = "engine_died" if isinstance(error, EngineDied) else ""
+            message = str(error) if isinstance(error, UserError) else _one_line(error)
+            self.events.write(_engine_failed(message, error, reason))
+            return EXIT_ENGINE_FAILED
+        return 0
+
     async def _work(
         self, engine: Engine, capabilities: Capabilities, builder: PromptBuilder
     ) -> int:
         while (job := await self.jobs.get()) is not None:
-            progress = JobProgress(job.job_id, self.events, job.started, lambda: engine.retried)
+            progress = JobProgress(job.job_id, self.events, lambda: engine.retried)
             try:
                 stats = await self._ask(job, engine, capabilities, builder, progress)
             except EngineDied as error:
@@ -146,10 +164,12 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: " + " ".join(str(error).split())
 
 
-async def _read_jobs(reader: asyncio.StreamReader, jobs: asyncio.Queue[Job | None]) -> None:
-    """Puts the jobs from standard input into the queue, and None at its end."""
+async def _read_messages(
+    reader: asyncio.StreamReader, jobs: asyncio.Queue[Any], message: type[Job] | type[Order]
+) -> None:
+    """Puts the jobs or orders from standard input into the queue, and None at its end."""
     async for line in reader:
-        await jobs.put(Job.model_validate_json(line))
+        await jobs.put(message.model_validate_json(line))
     await jobs.put(None)
 
 
@@ -162,8 +182,9 @@ async def _serve(events: EventWriter) -> int:
     except ValidationError as error:
         events.write(_engine_failed(f"bad engine spec: {error}", error))
         return EXIT_ENGINE_FAILED
-    jobs: asyncio.Queue[Job | None] = asyncio.Queue()
-    reading = asyncio.create_task(_read_jobs(reader, jobs))
+    jobs: asyncio.Queue[Any] = asyncio.Queue()
+    message = Order if spec.takes == "orders" else Job
+    reading = asyncio.create_task(_read_messages(reader, jobs, message))
     working = asyncio.create_task(Worker(jobs, events).run(spec))
     try:
         await asyncio.wait({reading, working}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Protocol
 
 from pixtrack.tasks.records import Answer, Request
 from pixtrack.tasks.runs.protocol import Event
@@ -49,15 +49,24 @@ class EventWriter:
             self._file.close()
 
 
+class Listener(Protocol):
+    """What takes events."""
+
+    @property
+    def lagging(self) -> bool:
+        """Whether events wait to be written."""
+        ...
+
+    def write(self, event: Event) -> None:
+        """Takes an event; returns at once."""
+        ...
+
+
 class JobProgress:
     """The counts of one job since the child began it."""
 
     def __init__(
-        self,
-        job_id: str,
-        events: EventWriter,
-        started: str = "",
-        retried: Callable[[], int] = lambda: 0,
+        self, job_id: str, events: Listener, retried: Callable[[], int] = lambda: 0
     ) -> None:
         """`retried` counts what the engine has asked again, since its start."""
         self.job_id = job_id
@@ -68,7 +77,7 @@ class JobProgress:
         self._events = events
         self._started = self._told = time.monotonic()
         now = datetime.datetime.now(datetime.timezone.utc)
-        self.started = started or now.isoformat(timespec="milliseconds")
+        self.started = now.isoformat(timespec="milliseconds")
         """When the job began, in UTC, ISO 8601; it identifies this invocation of the run."""
         self._counts = dict.fromkeys(
             ("done", "failed", "truncated", "prompt_tokens", "cached_tokens", "output_tokens"), 0

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -34,27 +33,14 @@ from pixtrack.tasks.inference.engines.base import (
 )
 from pixtrack.tasks.inference.prompts.base import Draft, PromptBuilder
 from pixtrack.tasks.inference.worker.blocking import Timed
-from pixtrack.tasks.inference.worker.fitting import fitting_draft
 from pixtrack.tasks.inference.worker.group_run import GroupRun, cancel, either, raise_failed
-from pixtrack.tasks.inference.worker.grouping import (
-    Branch,
-    GroupPlan,
-    TokenBudget,
-    plan_group,
-    plant,
-)
-from pixtrack.tasks.inference.worker.images import WORKERS, read_images, working_bytes
+from pixtrack.tasks.inference.worker.grouping import Branch, GroupPlan, TokenBudget
+from pixtrack.tasks.inference.worker.images import WORKERS, read_images
+from pixtrack.tasks.inference.worker.lots import ListSource, Lot, Source
+from pixtrack.tasks.inference.worker.reading import GroupReader, ReadAhead, refused
 from pixtrack.tasks.inference.worker.schedule_stats import ScheduleStats
 from pixtrack.tasks.records import Answer, Request
-from pixtrack.tasks.runs.image_groups import (
-    ImageGroup,
-    distinct_images,
-    group_by_image,
-    image_key,
-)
-
-MEMORY_AHEAD_BYTES = 1 << 30
-"""Most bytes of decoded images that wait for the engine; one image is read however large it is."""
+from pixtrack.tasks.runs.image_groups import group_by_image, image_key
 
 
 async def run_schedule(
@@ -83,40 +69,30 @@ async def run_schedule(
         on_answer: called with each answer, in order of completion
         max_groups: a limit of image groups in flight besides that of the KV cache
     """
-    schedule = _Schedule(engine, capabilities, sampling, builder, on_answer, max_groups)
-    return await schedule.run(group_by_image(requests))
+    schedule = Schedule(engine, capabilities, builder, on_answer, max_groups)
+    lots = (Lot(group, sampling) for group in group_by_image(requests))
+    return await schedule.run(ListSource(lots))
 
 
-@dataclass
-class _ReadyGroup:
-    """An image group whose prompts are drafted and whose images are read."""
+class Schedule:
+    """Asks the lots of a source. `on_start` and `on_asked` may be set before it runs."""
 
-    drafts: list[Draft] = field(default_factory=list)
-    images: dict[str, Any] = field(default_factory=dict)
-    """Prepared images by `image_key`; {} for engines that take chat messages."""
-    shown: int = 0
-    """Number of distinct images."""
-    refused: list[Answer] = field(default_factory=list)
-    seconds: float = 0.0
-    planned: tuple[Branch, GroupPlan] | None = None
-    """The group's structure and plan; None where none of its prompts can be asked."""
-
-
-class _Schedule:
     def __init__(
         self,
         engine: Engine,
         capabilities: Capabilities,
-        sampling: Sampling,
         builder: PromptBuilder,
         on_answer: Callable[[Answer], None],
-        max_groups: int | None,
+        max_groups: int | None = None,
     ) -> None:
         self.engine = engine
         self.capabilities = capabilities
-        self.sampling = sampling
         self.builder = builder
         self.on_answer = on_answer
+        self.on_start: Callable[[Lot], None] | None = None
+        """Is told of a lot for which there is room now: its leader goes to the engine."""
+        self.on_asked: Callable[[int], None] | None = None
+        """Is told the index of a request that goes to the engine."""
         self.stats = ScheduleStats()
         self.budget = TokenBudget(capabilities, max_groups)
         limit = capabilities.max_concurrency
@@ -126,27 +102,36 @@ class _Schedule:
         """A prompt with the worked examples that all prompts of the run begin with."""
         self.examples_computed = asyncio.Event()
         self.prepare = engine.prepare_image
-        self.target = builder.target_size
+        self._ahead: ReadAhead | None = None
+        self._source: Source | None = None
 
-    async def run(self, groups: Iterable[ImageGroup]) -> ScheduleStats:
+    async def run(self, source: Source) -> ScheduleStats:
+        """Asks every lot of the source, until its end; raises as `run_schedule` does."""
         started, thread_started = time.perf_counter(), time.thread_time()
         running: set[asyncio.Task[None]] = set()
         pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="images")
+        reader = GroupReader(self.engine, self.capabilities, self.builder)
+        self._source = source
+        self._ahead = ahead = ReadAhead(source, reader, pool)
         try:
-            async for ready in self._ready_groups(groups, pool):
+            while (ready := await ahead.next(running)) is not None:
                 for answer in ready.refused:
                     self._report(answer)
                 if ready.planned is None:
+                    self._note_start(ready.lot)
                     continue
                 branch, plan = ready.planned
                 await self._wait_for_room(plan, running)
+                self._note_start(ready.lot)
                 self.stats.note_group(ready.shown, plan, ready.seconds, self.budget.groups)
-                ask = partial(self._ask, pool)
+                ask = partial(self._ask, pool, ready.lot.sampling)
                 leads = self.capabilities.prefix_caching
                 group = GroupRun(ask, ready.images, plan.width, leads)
                 task = asyncio.create_task(group.run(branch))
-                leads_all = leads and self.examples is None and branch.leader.request.shots > 0
-                self.examples = branch.leader if leads_all else self.examples
+                leads_all = leads and self._has_new_examples(branch.leader)
+                if leads_all:
+                    self.examples = reader.examples = branch.leader
+                    self.examples_computed.clear()
                 returned = _without_leader(branch, plan) if leads_all else plan
                 task.add_done_callback(partial(self._group_done, returned))
                 running.add(task)
@@ -160,77 +145,28 @@ class _Schedule:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 raise_failed(running)
         finally:
+            ahead.close()
             await cancel(running)
             pool.shutdown(wait=False, cancel_futures=True)
         self.stats.seconds = time.perf_counter() - started
         self.stats.loop_seconds = time.thread_time() - thread_started
         return self.stats
 
-    async def _ready_groups(self, groups: Iterable[ImageGroup], pool: Executor) -> Any:
-        """The groups in order, each drafted and read in a worker thread before its turn."""
-        loop = asyncio.get_running_loop()
-        waiting = iter(groups)
-        following: ImageGroup | None = next(waiting, None)
-        ahead: deque[tuple[asyncio.Future[_ReadyGroup], int]] = deque()
-        held = 0
-        try:
-            while ahead or following is not None:
-                while following is not None:
-                    size = working_bytes(distinct_images(following), self.target)
-                    if ahead and (held + size > MEMORY_AHEAD_BYTES or len(ahead) >= 4 * WORKERS):
-                        break
-                    future = loop.run_in_executor(pool, self._read_group, following)
-                    ahead.append((future, size))
-                    held += size
-                    following = next(waiting, None)
-                future, size = ahead[0]
-                ready = await future
-                ahead.popleft()
-                held -= size
-                yield ready
-        finally:
-            for future, _ in ahead:
-                future.cancel()
+    def give_back(self, most: int) -> list[Lot]:
+        """Up to `most` lots that have not had their turn, the last ones first; they are forgotten."""
+        given: list[Lot] = []
+        while len(given) < most:
+            lot = self._source.give_back() if self._source else None
+            if lot is None and self._ahead is not None:
+                lot = self._ahead.give_back()
+            if lot is None:
+                break
+            given.append(lot)
+        return given
 
-    def _read_group(self, group: ImageGroup) -> _ReadyGroup:
-        """Drafts a group's prompts and reads its images once for all. Runs in a worker thread."""
-        ready = _ReadyGroup()
-        longest, answer_tokens = self.capabilities.max_model_len, self.sampling.max_tokens
-        for request in group:
-            try:
-                ready.drafts.append(fitting_draft(request, self.builder, longest, answer_tokens))
-            except RequestRefused as refusal:
-                ready.refused.append(_refused(request, refusal))
-        # Chat messages contain the image files, which are read when the prompt is made.
-        if self.capabilities.token_prompts:
-            self._read_images(ready)
-        if ready.drafts:
-            branch = plant(ready.drafts)
-            plan = plan_group(branch, answer_tokens, self.capabilities, self.examples)
-            ready.planned = branch, plan
-            ready.shown = len(distinct_images(draft.request for draft in ready.drafts))
-        return ready
-
-    def _read_images(self, ready: _ReadyGroup) -> None:
-        """Reads the images of the group; the questions on a bad image are refused."""
-        bad: dict[str, RequestRefused] = {}
-        for image in distinct_images(draft.request for draft in ready.drafts):
-            try:
-                (pixels,), seconds = read_images([image], self.prepare)
-                ready.images[image_key(image)] = pixels
-                ready.seconds += seconds
-            except RequestRefused as refusal:
-                bad[image_key(image)] = refusal
-        if not bad:
-            return
-        asked = ready.drafts
-        ready.drafts = []
-        for draft in asked:
-            refusals = [bad[key] for one in draft.request.images if (key := image_key(one)) in bad]
-            if refusals:
-                ready.refused.append(_refused(draft.request, refusals[0]))
-            else:
-                ready.drafts.append(draft)
+    def _note_start(self, lot: Lot) -> None:
+        if self.on_start is not None:
+            self.on_start(lot)
 
     async def _wait_for_room(self, plan: GroupPlan, running: set[asyncio.Task[None]]) -> None:
         while not self.budget.take(plan):
@@ -243,11 +179,14 @@ class _Schedule:
     async def _ask(
         self,
         pool: Executor,
+        sampling: Sampling,
         draft: Draft,
         images: Sequence[Any],
         on_first_token: Callable[[], None] | None,
     ) -> None:
-        timed = Timed(self._answer(draft, images, pool, self._noting(on_first_token)))
+        noted = self._noting(on_first_token)
+        generate = partial(self._generate, draft, pool, sampling, noted)
+        timed = Timed(self._answer(draft, images, pool, generate, noted))
         if self.slots is None:
             answer = await timed
         else:
@@ -256,6 +195,12 @@ class _Schedule:
         with_image = any(image is not None for image in images)
         self.stats.note_blocking(timed.seconds, with_image)
         self._report(answer)
+
+    def _has_new_examples(self, draft: Draft) -> bool:
+        """Whether the prompt begins with worked examples other than those computed last."""
+        return draft.request.shots > 0 and (
+            self.examples is None or _examples(self.examples) != _examples(draft)
+        )
 
     def _noting(self, on_first_token: Callable[[], None] | None) -> Callable[[], None] | None:
         """With a note that the worked examples are computed."""
@@ -274,23 +219,26 @@ class _Schedule:
         draft: Draft,
         images: Sequence[Any],
         pool: Executor,
+        generate: Callable[[Sequence[Any]], Awaitable[EngineOutput]],
         on_first_token: Callable[[], None] | None,
     ) -> Answer:
         request = draft.request
+        if self.on_asked is not None:
+            self.on_asked(request.index)
         self.in_flight += 1
         self.stats.peak_requests = max(self.stats.peak_requests, self.in_flight)
         try:
             try:
-                output = await self._generate(draft, images, pool, on_first_token)
+                output = await generate(images)
             except ImageNotCached:
                 loop = asyncio.get_running_loop()
                 again, _ = await loop.run_in_executor(
                     pool, read_images, request.images, self.prepare
                 )
                 self.stats.images_resent += len(again)
-                output = await self._generate(draft, again, pool, on_first_token)
+                output = await generate(again)
         except RequestRefused as refusal:
-            return _refused(request, refusal)
+            return refused(request, refusal)
         except (EngineDied, UserError, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -305,20 +253,28 @@ class _Schedule:
     async def _generate(
         self,
         draft: Draft,
-        images: Sequence[Any],
         pool: Executor,
+        sampling: Sampling,
         on_first_token: Callable[[], None] | None,
+        images: Sequence[Any],
     ) -> EngineOutput:
         if self.capabilities.token_prompts:
             prompt = self.builder.prompt(draft, images)
         else:
             loop = asyncio.get_running_loop()
             prompt = await loop.run_in_executor(pool, self.builder.prompt, draft, images)
-        return await self.engine.generate(prompt, self.sampling, on_first_token)
+        return await self.engine.generate(prompt, sampling, on_first_token)
 
     def _report(self, answer: Answer) -> None:
         self.stats.note_answer(answer)
         self.on_answer(answer)
+
+
+def _examples(draft: Draft) -> tuple[Any, ...]:
+    """What tells worked examples from others."""
+    request = draft.request
+    images = [image_key(image) for image in request.images[: request.shot_images]]
+    return request.system, request.turns[: request.shots], images
 
 
 def _without_leader(branch: Branch, plan: GroupPlan) -> GroupPlan:
@@ -340,15 +296,5 @@ def _answered(request: Request, output: EngineOutput) -> Answer:
         first_token_seconds=output.first_token_seconds,
         seconds=output.seconds,
         reasoning=output.reasoning,
-        left_out=request.left_out,
-    )
-
-
-def _refused(request: Request, refusal: RequestRefused) -> Answer:
-    return Answer(
-        index=request.index,
-        text="",
-        finish_reason="refused",
-        error=str(refusal),
         left_out=request.left_out,
     )

@@ -27,14 +27,3 @@ def test_final_answers_are_taken_over_in_place_of_errors(tmp_path: Path) -> None
     assert _copy_answers(whole, PRINT, {0, 2, 7}) == []
     found = read_answers(whole.journal_file)
     assert {index: answer.text for index, answer in found.items()} == {0: "a", 7: "h"}
-
-
-def test_answers_that_replicas_of_a_killed_run_left_in_parts_are_taken_over(tmp_path: Path) -> None:
-    first = RunDirectory(tmp_path / f"m--plain--first3--{PRINT[:12]}")
-    whole = RunDirectory(tmp_path / f"m--plain--{PRINT[:12]}")
-    part = first.journal_file.with_name("answers.part1.jsonl")
-    with Journal(part, PRINT) as journal:
-        journal.append(Answer(1, "b", "stop"))
-    (told,) = _copy_answers(whole, PRINT, {0, 1, 2})
-    assert told["answers"] == 1 and read_answers(whole.journal_file)[1].text == "b"
-    assert part.exists()  # the other run's own to fold

@@ -18,7 +18,7 @@ from pixtrack.tasks.inference.engines.base import (
     RequestRefused,
 )
 from pixtrack.tasks.inference.prompts.base import Draft
-from pixtrack.tasks.inference.worker import schedule
+from pixtrack.tasks.inference.worker import reading
 from pixtrack.tasks.inference.worker.images import read_images, working_bytes
 from pixtrack.tasks.inference.worker.schedule import run_schedule
 from pixtrack.tasks.inference.worker.schedule_stats import ScheduleStats
@@ -292,7 +292,7 @@ def test_images_waiting_for_the_engine_are_bounded_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refs = images(tmp_path, 12, size=(100, 100))
-    monkeypatch.setattr(schedule, "MEMORY_AHEAD_BYTES", 2 * 100 * 100 * 15)
+    monkeypatch.setattr(reading, "MEMORY_AHEAD_BYTES", 2 * 100 * 100 * 15)
     held = []
     lock = threading.Lock()
     engine = RecordingEngine(prefill_seconds=0.01)
@@ -304,7 +304,7 @@ def test_images_waiting_for_the_engine_are_bounded_in_memory(
             assert sum(held) - len(engine.sent_images) <= 3  # two ahead, one on its way
         return read(images, prepare)
 
-    monkeypatch.setattr(schedule, "read_images", counting)
+    monkeypatch.setattr(reading, "read_images", counting)
     ask(engine, requests(refs, 1), able=capabilities(kv_cache_tokens=150))
     assert sum(held) == 12
 
