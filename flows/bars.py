@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from rich.progress import (
     BarColumn,
@@ -34,6 +35,8 @@ LINE_EVERY_SECONDS = 10.0
 PAGE_EVERY_SECONDS = 60.0
 PAGE_SECONDS_BETWEEN = 2.0
 """A short step, whose tenths follow each other faster, has fewer lines on the page."""
+MOST_RATES = 4
+"""Replicas whose rates fit beside a bar."""
 
 console = DataConsole(stderr=True)
 logger = logging.getLogger("pixtrack.progress")
@@ -201,7 +204,6 @@ def asking_bar(run: OpenRun) -> Iterator[Callable[[Event], None]]:
             if not event.total:
                 return
             if not begun or not event.done:
-                # With replicas, some answer before all of them have said how much there is to do.
                 begun = True
                 shown.begin(event.already_answered, event.total, event.elapsed_seconds)
             if event.done:
@@ -235,4 +237,18 @@ def _notes(event: Event) -> str:
         notes.append(f"{event.truncated} truncated")
     if event.retried:
         notes.append(f"{event.retried} tried again")
+    notes += _replicas(event.details.get("replicas") or ())
     return ", ".join(notes)
+
+
+def _replicas(replicas: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How each of several replicas stands: its node with its rate, or what keeps it from work.
+
+    Of many, only those that do not answer are named.
+    """
+    at_work = [one for one in replicas if one["state"] == "answering"]
+    others = [one for one in replicas if one["state"] != "answering"]
+    notes = [f"{len(at_work)} of {len(replicas)} replicas"] if replicas else []
+    if len(at_work) <= MOST_RATES:
+        notes += [f"{one['node']} #{one['replica']} {one['rate']:.1f}/s" for one in at_work]
+    return notes + [f"#{one['replica']} {one['state']}" for one in others[:MOST_RATES]]

@@ -10,8 +10,8 @@ from pathlib import Path
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces a file so that a reader sees either the old or the new content, even after a crash.
 
-    A text is written as UTF-8. Raises OSError, with the file's name, where it cannot be written; the
-    old content then remains.
+    A text is written as UTF-8. Raises OSError, with the file's name, where it cannot be written;
+    the old content then remains.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -87,6 +87,7 @@ def speed_of(run: LoadedRun) -> Speed:
     }
     parallel = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
     devices = int(np.prod([int(options.get(name) or 1) for name in parallel]))
+    devices *= int(record.engine.get("replicas") or 1)
     return Speed(
         samples_per_s=asked / seconds if asked else None,
         device=str(record.engine.get("platform") or ""),

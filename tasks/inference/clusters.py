@@ -1,4 +1,4 @@
-"""Whether a model's replicas run on a Ray cluster, on which one, and how they are laid out there."""
+"""Whether a model's replicas run on a Ray cluster, on which one, and with which layout."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def cluster_plan(model: ModelConfig, files: Path | None, home: Home) -> ClusterP
 
 
 def cluster_report(model: ModelConfig, files: Path | None, home: Home) -> list[Check] | None:
-    """The report on the cluster's nodes in place of that on this machine; None without a cluster."""
+    """The report on the cluster's nodes, in place of this machine's; None without a cluster."""
     address = shared_cluster(model)
     if address is None:
         return None
@@ -147,8 +147,9 @@ def _own_ray(memory: MemoryPlan) -> Placement:
 def check_cluster(model: ModelConfig, home: Home) -> None:
     """Says what keeps the model from its cluster before any work is done.
 
-    Raises UserError: Ray is not installed, no cluster is there, it is of another version, or has too
-    little room. The memory is planned once the files are here where nobody knows the model's size.
+    Raises UserError: Ray is not installed, no cluster is there, it is of another version, or has
+    too little room. The memory of a model whose size nobody knows is planned once its files are
+    here.
     """
     address = shared_cluster(model)
     if address is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pixtrack.configs.schema import ModelConfig
 from pixtrack.tasks.inference.engines import engine_kind
@@ -57,7 +58,8 @@ def ask_questions(
             latest = event
         on_event(event)
         if event.total:
-            progress.show((event.done + event.already_answered) / event.total)
+            done = (event.done + event.already_answered) / event.total
+            progress.show(done, event.details.get("replicas") or ())
 
     try:
         asked = engine.ask(run, relay)
@@ -65,7 +67,7 @@ def ask_questions(
         if latest is not None:
             _note_broken_off(run, latest)
         raise
-    progress.show(1.0, now=True)
+    progress.show(1.0, asked.replicas, now=True)
     return asked
 
 
@@ -78,17 +80,32 @@ def _note_broken_off(run: OpenRun, latest: Event) -> None:
 
 
 class _Progress:
-    """The progress artifact of one run, updated every few seconds."""
+    """The artifacts of one run, updated every few seconds: its bar, and what each replica does."""
 
     def __init__(self, run: OpenRun) -> None:
         self._shown = time.monotonic()
-        self._bar = reports.Progress(
-            f"asking-{reports.artifact_key(run.cell.dataset.name)}",
-            f"{run.cell.model.name} on {run.cell.dataset.name}: questions answered",
-        )
+        key = f"asking-{reports.artifact_key(run.cell.dataset.name)}"
+        title = f"{run.cell.model.name} on {run.cell.dataset.name}"
+        self._bar = reports.Progress(key, f"{title}: questions answered")
+        self._replicas = reports.LiveTable(f"{key}-replicas", f"{title}: replicas")
 
-    def show(self, fraction: float, now: bool = False) -> None:
-        """Updates the artifact if the last update is long enough ago, or in any case with `now`."""
+    def show(
+        self, fraction: float, replicas: Sequence[Mapping[str, Any]] = (), now: bool = False
+    ) -> None:
+        """Updates the artifacts, if the last update is long enough ago or `now` is set."""
         if now or time.monotonic() - self._shown > ARTIFACT_EVERY_SECONDS:
             self._shown = time.monotonic()
             self._bar.show(fraction)
+            self._replicas.show([_row(one) for one in replicas])
+
+
+def _row(replica: Mapping[str, Any]) -> dict[str, Any]:
+    """What one replica does, as a row of a table."""
+    return {
+        "replica": replica["replica"],
+        "state": replica["state"],
+        "node": replica["node"],
+        "cards": ", ".join(replica["cards"]),
+        "answered": replica["answered"],
+        "answers/s": replica["rate"],
+    }

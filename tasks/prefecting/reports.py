@@ -179,6 +179,36 @@ class Progress:
             api().call("PATCH", f"/artifacts/{self._id}", {"data": 100 * min(max(fraction, 0), 1)})
 
 
+class LiveTable:
+    """A table as an artifact of the flow run that is replaced now and then."""
+
+    def __init__(self, key: str, description: str) -> None:
+        self._key, self._description = key, description
+        self._id = ""
+        self._made = False
+
+    def show(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replaces the rows; without any, nothing is shown."""
+        from prefect.artifacts import TableArtifact
+
+        table = TableArtifact(
+            key=self._key, description=self._description, table=[dict(row) for row in rows]
+        )
+        if rows and not self._made:
+            self._made = True
+            _submit(table, self._note)
+        elif rows and _run_ids()[1] is not None:
+            data = table.format(_sync=True)
+            reports().submit(lambda: self._replace(data), key=self)
+
+    def _note(self, answer: Any) -> None:
+        self._id = answer["id"]
+
+    def _replace(self, data: Any) -> None:
+        if self._id:
+            api().call("PATCH", f"/artifacts/{self._id}", {"data": data})
+
+
 def _submit(artifact: Any, then: Callable[[Any], None] = lambda _answer: None) -> None:
     task_run, flow_run = _run_ids()
     if flow_run is None:

@@ -106,6 +106,32 @@ def test_an_engine_that_is_ready_is_described_with_what_it_tells() -> None:
     assert ready_words(Event(event="ready")) == "ready after 0 s: an engine"
 
 
+def test_each_replica_is_beside_the_bar(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="pixtrack")
+    cell = SimpleNamespace(
+        model=SimpleNamespace(name="model"), dataset=SimpleNamespace(name="sample")
+    )
+    run: Any = SimpleNamespace(cell=cell, unanswered=600, requests=range(600))
+    states = [("answering", "a", 12.34), ("answering", "b", 3.0), ("waiting for room", "", 0.0)]
+    replicas = [
+        {"replica": n, "state": state, "node": node, "rate": rate}
+        for n, (state, node, rate) in enumerate(states, start=1)
+    ]
+    with asking_bar(run) as on_event:
+        on_event(Event(event="progress", total=600, details={"replicas": replicas}))
+        clock[0] += 20
+        on_event(
+            Event(event="progress", total=600, done=300, elapsed_seconds=20).model_copy(
+                update={"details": {"replicas": replicas}}
+            )
+        )
+    assert caplog.messages[-1].endswith(
+        "(2 of 3 replicas, a #1 12.3/s, b #2 3.0/s, #3 waiting for room)"
+    )
+
+
 def test_bytes_are_written_as_a_download_has_them(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:

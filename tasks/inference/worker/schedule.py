@@ -153,7 +153,7 @@ class Schedule:
         return self.stats
 
     def give_back(self, most: int) -> list[Lot]:
-        """Up to `most` lots that have not had their turn, the last ones first; they are forgotten."""
+        """Forgets and returns up to `most` lots that have not had their turn, the last first."""
         given: list[Lot] = []
         while len(given) < most:
             lot = self._source.give_back() if self._source else None

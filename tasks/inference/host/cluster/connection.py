@@ -49,7 +49,7 @@ def ray_module() -> Any:
 
 
 def running_here() -> bool:
-    """Whether this machine belongs to a Ray that was started with `ray start`, or RAY_ADDRESS is set."""
+    """Whether this machine belongs to a Ray that `ray start` started, or RAY_ADDRESS is set."""
     if os.environ.get("RAY_ADDRESS"):
         return True
     ray_module()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import queue
-import socket
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pixtrack.configs.errors import UserError
+from pixtrack.tasks.inference.host.cluster.crew import Crew
 from pixtrack.tasks.inference.host.cluster.fleet import Fleet, Heard
 from pixtrack.tasks.inference.host.cluster.open_jobs import OpenJob, Outbox
 from pixtrack.tasks.inference.host.cluster.slots import MOST_FAILURES, Slot
@@ -31,11 +32,6 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
 """Between two looks at what is due, where nothing is heard."""
-STUCK_SECONDS = 900.0
-"""A replica that has questions and says nothing for so long hangs: it is ended and replaced."""
-NO_ROOM_SECONDS = 60.0
-"""A run without a replica waits so long for room on the cluster."""
-RESTART_SECONDS = 2.0
 MOST_AT_ONCE = 2000
 """Pieces of news between two rounds of handing out."""
 
@@ -51,9 +47,10 @@ class EngineCluster:
 
     def __init__(self, spec: EngineSpec, fleet: Fleet, replicas: int) -> None:
         self.spec = spec
-        self.slots = [Slot(number) for number in range(replicas)]
         self._fleet = fleet
         self._work = Work()
+        self._crew = Crew(fleet, self._work, replicas, self._relay)
+        self._pending: deque[Job] = deque()
         self._jobs: dict[int, OpenJob] = {}
         self._outbox = Outbox()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -62,7 +59,12 @@ class EngineCluster:
         self._job_numbers = 0
         self._closing = self._ended = False
         self._ready: Event | None = None
-        self._started = self._none_since = time.monotonic()
+        self._started = time.monotonic()
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The replicas, by their number."""
+        return self._crew.slots
 
     def start(self) -> None:
         """Begins to place and start the replicas; returns at once."""
@@ -70,7 +72,7 @@ class EngineCluster:
 
     def submit(self, job: Job) -> None:
         """Hands over the questions of one more run; returns at once."""
-        self._inbox.put(partial(self._take_up, job))
+        self._inbox.put(partial(self._pending.append, job))
 
     def events(self) -> Iterator[Event]:
         """What happens, as it comes: `ready` whenever a replica has become so.
@@ -100,7 +102,7 @@ class EngineCluster:
         try:
             self._fleet.open()
             for slot in self.slots:
-                self._launch(slot)
+                self._crew.launch(slot)
             while not self._closing and not self._ended:
                 self._hear()
                 self._tend()
@@ -146,23 +148,15 @@ class EngineCluster:
     def _tend(self) -> None:
         """What is due: starting again, handing out, finishing, giving up."""
         now = time.monotonic()
-        for slot in self.slots:
-            if slot.state == "lost" and now >= slot.starts_again:
-                self._launch(slot)
-            held = self._work.held_by(slot.number)
-            asked = slot.state == "answering" and held.groups
-            if asked and now - slot.heard_at > STUCK_SECONDS:
-                self._lose(slot, f"no answer for {STUCK_SECONDS / 60:.0f} minutes")
+        self._crew.tend(now)
+        # A run's time counts from when an engine has room for its questions.
+        while self._ready and self._pending and not self._work.queue:
+            self._take_up(self._pending.popleft())
         self._hand_out()
         self._finish_jobs()
-        self._look_whether_any_is_left(now)
-
-    def _launch(self, slot: Slot) -> None:
-        slot.generation += 1
-        slot.state, slot.place, slot.ready = "waiting for room", None, None
-        slot.answered_since_start = 0
-        hear = partial(self._relay, slot, slot.generation)
-        slot.handle = self._fleet.launch(slot.number, hear)
+        failure = self._crew.failure(now, self._ready is not None)
+        if failure is not None:
+            self._fail(failure)
 
     def _relay(self, slot: Slot, generation: int, heard: Heard) -> None:
         """Called by the fleet's threads."""
@@ -171,17 +165,16 @@ class EngineCluster:
     # --- news -----------------------------------------------------------------
 
     def _on_heard(self, slot: Slot, generation: int, heard: Heard) -> None:
-        if generation != slot.generation or slot.state in ("lost", "given up"):
+        if not self._crew.listens_to(slot, generation):
             return
         if heard.place is not None:
             slot.place = heard.place
-            slot.places.append(heard.place)
             slot.state = "starting"
             self._tell_starting("")
         for event in heard.events:
             self._on_event(slot, event)
-        if heard.lost and slot.state not in ("lost", "given up"):
-            self._lose(slot, heard.lost)
+        if heard.lost and self._crew.listens_to(slot, generation):
+            self._crew.lose(slot, heard.lost)
 
     def _on_event(self, slot: Slot, event: Event) -> None:
         kind, details = event.event, event.details
@@ -202,13 +195,13 @@ class EngineCluster:
         elif kind == "starting":
             self._tell_starting(event.message)
         elif kind == "engine_failed":
-            self._lose(slot, event.message, event)
+            self._crew.lose(slot, event.message, event)
 
     def _on_ready(self, slot: Slot, event: Event) -> None:
         other = _difference(self._ready, event)
         if other:
             slot.failures = MOST_FAILURES
-            self._lose(slot, other, event.model_copy(update={"event": "engine_failed"}))
+            self._crew.lose(slot, other, event.model_copy(update={"event": "engine_failed"}))
             return
         slot.state, slot.ready = "answering", event
         first = self._ready is None
@@ -240,54 +233,6 @@ class EngineCluster:
             said = f"{where}: {message}" if message else where
             self._outbox.write(Event(event="starting", message=said))
 
-    # --- replicas that die ----------------------------------------------------
-
-    def _lose(self, slot: Slot, why: str, failure: Event | None = None) -> None:
-        """Takes the replica's groups back; it is started again unless that is no use."""
-        was_ready = slot.ready is not None
-        questions = self._work.lost(slot.number)
-        if slot.handle is not None:
-            slot.handle.end()
-            slot.handle = None
-        slot.failures += 1
-        slot.last_failure = failure or Event(
-            event="engine_failed", message=why, details={"reason": "engine_died"}
-        )
-        # What an engine itself says at its start it would say again.
-        hopeless = (failure is not None and not was_ready) or slot.failures > MOST_FAILURES
-        slot.state = "given up" if hopeless else "lost"
-        slot.starts_again = time.monotonic() + RESTART_SECONDS
-        what = "died" if was_ready else "did not start"
-        back = f"; {questions} questions go to others" if questions else ""
-        then = "it is not started again" if hopeless else "it is started again where there is room"
-        logger.warning("%s %s: %s%s; %s%s", self._name(slot), what, why, back, then, _log(slot))
-
-    def _name(self, slot: Slot) -> str:
-        where = f" on {slot.node}" if slot.node else ""
-        return f"replica {slot.number + 1} of {len(self.slots)}{where}"
-
-    def _look_whether_any_is_left(self, now: float) -> None:
-        left = [slot for slot in self.slots if slot.state != "given up"]
-        if any(slot.works for slot in left):
-            self._none_since = now
-            return
-        if left and now - self._none_since < NO_ROOM_SECONDS:
-            return
-        failed = next((slot for slot in self.slots if slot.last_failure), None)
-        if failed is None:
-            message = (
-                f"no room for a replica within {NO_ROOM_SECONDS:.0f} s: others use the cluster's "
-                "cards (`ray status` shows them); try again later"
-            )
-            self._fail(Event(event="engine_failed", message=message))
-            return
-        assert failed.last_failure is not None
-        told = failed.last_failure
-        reason = "engine_died" if self._ready else told.details.get("reason", "unknown")
-        details = {**told.details, "reason": reason, **_where_log(failed)}
-        message = f"no replica is left: {self._name(failed)}: {told.message}"
-        self._fail(told.model_copy(update={"message": message, "details": details}))
-
     # --- jobs -----------------------------------------------------------------
 
     def _take_up(self, job: Job) -> None:
@@ -304,8 +249,7 @@ class EngineCluster:
 
     def _hand_out(self) -> None:
         """One group at a time to whoever has least, as long as somebody has room."""
-        ready = [slot for slot in self.slots if slot.state == "answering"]
-        sharing = sum(slot.works for slot in self.slots)
+        ready, sharing = self._crew.answering, self._crew.sharing
         orders: dict[int, list[Order]] = {}
         while self._work.queue:
             with_room = [s for s in ready if self._work.has_room(s.number, sharing)]
@@ -375,16 +319,3 @@ def _difference(first: Event | None, other: Event) -> str:
                 f"{first.details.get(key)}: install the same vLLM on every node"
             )
     return ""
-
-
-def _where_log(slot: Slot) -> dict[str, str]:
-    """Where the replica's log is; with the machine's name where that is another one."""
-    if slot.place is None or not slot.place.log:
-        return {}
-    here = slot.place.node == socket.gethostname()
-    return {"log": slot.place.log if here else f"{slot.place.node}:{slot.place.log}"}
-
-
-def _log(slot: Slot) -> str:
-    where = _where_log(slot)
-    return f" (log: {where['log']})" if where else ""

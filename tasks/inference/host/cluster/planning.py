@@ -33,7 +33,7 @@ class ClusterPlan:
 def plan_on(
     nodes: Sequence[Node], model: ModelConfig, files: Path | None, address: str
 ) -> ClusterPlan:
-    """The plan of a model on the cluster's nodes; as many replicas as there is room for, or as asked.
+    """The plan of a model on the cluster's nodes, with as many replicas as asked, or as fit.
 
     Raises UserError where the model does not fit, and where fewer replicas have room than are asked
     for.

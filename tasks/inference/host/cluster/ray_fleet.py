@@ -222,7 +222,7 @@ class _NodeReplica(Replica):
 
 
 def _undo_rays_settings() -> None:
-    """Ray limits the threads of numeric libraries to the CPUs of a task; an engine decides itself."""
+    """Takes back Ray's limit on the threads of numeric libraries: an engine decides itself."""
     with contextlib.suppress(OSError):
         raylet = Path(f"/proc/{os.getppid()}/environ").read_bytes()
         if b"OMP_NUM_THREADS=" not in raylet:

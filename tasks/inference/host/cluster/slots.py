@@ -28,7 +28,6 @@ class Slot:
     """Counts its starts: what an earlier start is still heard to say is not listened to."""
     place: Place | None = None
     answered: int = 0
-    answered_since_start: int = 0
     failures: int = 0
     """Deaths since its last answer."""
     starts_again: float = 0.0
@@ -37,8 +36,6 @@ class Slot:
     """When something of its work was heard last, on the monotonic clock."""
     ready: Event | None = None
     last_failure: Event | None = None
-    places: list[Place] = field(default_factory=list)
-    """Everywhere it has been."""
     _times: deque[float] = field(default_factory=deque)
 
     @property
@@ -54,7 +51,6 @@ class Slot:
     def note_answer(self, now: float) -> None:
         """Counts an answer."""
         self.answered += 1
-        self.answered_since_start += 1
         self.failures = 0
         self._times.append(now)
         self._forget(now)

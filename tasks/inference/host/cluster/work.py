@@ -19,7 +19,7 @@ PER_JOB = 10**9
 AHEAD = 6
 """Groups that a replica gets beyond those it has begun: it reads their images meanwhile."""
 LEAST_HELD = 2
-"""Groups that a replica may have in any case; towards the end, no more than its share of the rest."""
+"""Groups that a replica may have in any case; beyond them, no more than its share of the rest."""
 LEAST_SPLIT = 8
 """Questions of a part, where a group is divided because nothing else is left to do: the part's
 engine computes the image once more."""

@@ -11,7 +11,7 @@ from pixtrack.tasks.inference.host.cluster.driver import EngineCluster
 from pixtrack.tasks.inference.host.cluster.ray_fleet import Placement, RayFleet
 from pixtrack.tasks.inference.host.cluster.replica import ReplicaPlan
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
-from tests.tasks.inference.asking import FINGERPRINT
+from tests.doubles.asking import FINGERPRINT
 
 
 def endpoint_spec(url: str, at_once: int = 2) -> EngineSpec:

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pixtrack.configs.errors import UserError
+from pixtrack.tasks.inference.host.cluster import crew
 from pixtrack.tasks.inference.host.cluster import driver as module
 from pixtrack.tasks.inference.host.cluster.driver import EngineCluster
 from pixtrack.tasks.inference.host.cluster.work import PER_JOB
 from pixtrack.tasks.inference.host.session import EngineFailed, EngineSession
-from pixtrack.tasks.records import ImageRef, Request
+from pixtrack.tasks.records import Answer, ImageRef, Request
 from pixtrack.tasks.runs.journal import Journal, read_answers
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job
+from tests.doubles.asking import FINGERPRINT, write_job
 from tests.doubles.fleet import READY, Behaviour, FakeFleet
-from tests.tasks.inference.asking import FINGERPRINT, write_job
 
 SPEC = EngineSpec(engine="vllm", format="mistral", family="pixtral", takes="orders")
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RESTART_SECONDS", 0.0)
+    monkeypatch.setattr(crew, "RESTART_SECONDS", 0.0)
     monkeypatch.setattr(module, "TICK_SECONDS", 0.02)
-    monkeypatch.setattr(module, "NO_ROOM_SECONDS", 0.5)
+    monkeypatch.setattr(crew, "NO_ROOM_SECONDS", 0.5)
 
 
 def requests(images: int, each: int = 3) -> list[Request]:
@@ -94,14 +98,21 @@ def test_jobs_share_the_replicas_and_end_in_order(tmp_path: Path) -> None:
         check_answers(job, requests(20))
 
 
-@pytest.mark.parametrize("death", ["dies_after", "engine_dies_after"])
+def actor_dies(after: int) -> Behaviour:
+    return Behaviour(rate=600, dies_after=after)
+
+
+def engine_dies(after: int) -> Behaviour:
+    return Behaviour(rate=600, engine_dies_after=after)
+
+
+@pytest.mark.parametrize("dies", [actor_dies, engine_dies])
 def test_a_replica_that_dies_is_replaced_and_the_run_goes_on(
-    death: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    dies: Callable[[int], Behaviour], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = requests(150)
     job = write_job(tmp_path, asked)
-    dying = [Behaviour(rate=600, **{death: 40}), Behaviour(rate=600, **{death: 55}), Behaviour()]
-    fleet = FakeFleet(dying, [Behaviour(rate=500)])
+    fleet = FakeFleet([dies(40), dies(55), Behaviour()], [Behaviour(rate=500)])
     with caplog.at_level(logging.WARNING):
         done = ask(fleet, job)[-1]
     assert done.event == "job_done" and [r.number for r in fleet.started].count(0) == 3
@@ -146,7 +157,7 @@ def test_one_that_dies_again_and_again_without_an_answer_is_given_up(tmp_path: P
     assert fleet.started == []
     hopeless = FakeFleet([Behaviour(hangs_after=0)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "STUCK_SECONDS", 0.1)
+        patch.setattr(crew, "STUCK_SECONDS", 0.1)
         failed = ask(hopeless, write_job(tmp_path / "other", requests(2)))[-1]
     assert failed.event == "engine_failed" and "no answer for" in failed.message
     assert 1 < len(hopeless.started) <= 4
@@ -155,7 +166,7 @@ def test_one_that_dies_again_and_again_without_an_answer_is_given_up(tmp_path: P
 def test_a_hung_replica_is_ended_and_its_questions_go_to_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STUCK_SECONDS", 0.4)
+    monkeypatch.setattr(crew, "STUCK_SECONDS", 0.4)
     asked = requests(30)
     job = write_job(tmp_path, asked)
     fleet = FakeFleet([Behaviour(hangs_after=5), Behaviour()], [Behaviour()])
@@ -216,12 +227,10 @@ def test_a_journal_of_another_run_fails_its_job_alone(tmp_path: Path) -> None:
 def test_a_full_disk_fails_the_job_and_not_the_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixtrack.configs.errors import UserError
-
     bad, good = (write_job(tmp_path / name, requests(20), job_id=name) for name in ("bad", "good"))
     append = Journal.append
 
-    def full(self, answer, stamp=None):  # type: ignore[no-untyped-def]
+    def full(self: Journal, answer: Answer, stamp: Mapping[str, Any] | None = None) -> None:
         if "bad" in str(self.path) and answer.index == 7:
             raise UserError("no space left")
         append(self, answer, stamp)

@@ -17,15 +17,15 @@ from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.host.cluster import connection
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.journal import read_answers
+from tests.doubles.asking import draw_images, questions, write_job
 from tests.doubles.endpoint import Endpoint, Reply, completion
-from tests.tasks.inference.asking import draw_images, questions, write_job
+from tests.doubles.processes import REPOSITORY, wait_until
 from tests.tasks.inference.host.cluster.driving import (
     endpoint_spec,
     job_in,
     last_event,
     ray_driver,
 )
-from tests.tasks.inference.processes import REPOSITORY, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(420)]
 
