@@ -21,8 +21,8 @@ from pixtrack.tasks.inference.host.cluster.node_files import NodeImages, files_o
 from pixtrack.tasks.inference.host.process import EngineProcess
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Order
 
-LINGER_SECONDS = 0.02
-"""News that come together travel together."""
+LINGER_SECONDS = 0.1
+"""News travel together for so long: a call costs the driver more than what it brings."""
 
 
 @dataclass(frozen=True)
