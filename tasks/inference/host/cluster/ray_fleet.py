@@ -208,6 +208,7 @@ class _NodeReplica(Replica):
         import ray
 
         _undo_rays_settings()
+        os.environ.setdefault("PIXTRACK_HOME", plan.home)
         if plan.joins_ray:
             os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
         super().__init__(plan)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.inference.host.cluster import connection
-from pixtrack.tasks.records import Request
+from pixtrack.tasks.records import ImageRef, Request
 from pixtrack.tasks.runs.journal import read_answers
-from tests.doubles.asking import draw_images, questions, write_job
+from pixtrack.tasks.runs.protocol import EngineSpec
+from tests.doubles.asking import RunningEngine, draw_images, questions, write_job
 from tests.doubles.endpoint import Endpoint, Reply, completion
-from tests.doubles.processes import REPOSITORY, wait_until
+from tests.doubles.patience import wait_until
+from tests.doubles.processes import REPOSITORY
 from tests.tasks.inference.host.cluster.driving import (
     endpoint_spec,
     job_in,
@@ -29,7 +33,8 @@ from tests.tasks.inference.host.cluster.driving import (
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(420)]
 
-Ask = Callable[[int, int], list[Request]]
+MARK = "PIXTRACK_TEST_CLUSTER"
+"""An environment variable that every process of the tests' cluster inherits."""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv(MARK, str(os.getpid()))
         connection.ray_module()
         from ray.cluster_utils import Cluster
 
@@ -68,19 +74,26 @@ def said(body: dict[str, Any]) -> str:
     return " ".join(part["text"] for part in message["content"] if part["type"] == "text")
 
 
-def children() -> list[psutil.Process]:
-    """Guards, inference children and what they started, of whoever."""
+def ours(part: str) -> list[psutil.Process]:
+    """The processes of this cluster whose command has that part, whoever their parent is now."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if "pixtrack.tasks.inference.worker.main" in line:
-            found.append(process)
+        if part not in " ".join(process.info["cmdline"] or ()):
+            continue
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) == str(os.getpid()):
+                found.append(process)
     return found
+
+
+def children() -> list[psutil.Process]:
+    """Guards and inference children."""
+    return ours("pixtrack.tasks.inference.worker.main")
 
 
 def actors() -> list[psutil.Process]:
     """The actors' processes."""
-    return [p for p in psutil.process_iter(["cmdline"]) if "_NodeReplica" in str(p.info["cmdline"])]
+    return ours("_NodeReplica")
 
 
 def expected(asked: list[Request]) -> dict[int, str]:
@@ -107,14 +120,14 @@ def test_an_actor_an_engine_and_a_node_that_die_in_mid_run(
     with driver:
         watching = threading.Thread(target=lambda: done.append(last_event(driver, job)))
         watching.start()
-        wait_until(lambda: all(s.answered > 5 for s in driver.slots) or done, 120, "all answer")
+        wait_until(lambda: all(s.answered > 5 for s in driver.slots) or done, "all answer")
         actors()[0].kill()
-        wait_until(lambda: sum(s.failures for s in driver.slots) or done, 60, "its loss is noticed")
+        wait_until(lambda: sum(s.failures for s in driver.slots) or done, "its loss is noticed")
         before = lines_in(tmp_path)
-        wait_until(lambda: lines_in(tmp_path) > before + 20 or done, 60, "it goes on")
+        wait_until(lambda: lines_in(tmp_path) > before + 20 or done, "it goes on")
         children()[-1].kill()  # an engine's child
         before = lines_in(tmp_path)
-        wait_until(lambda: lines_in(tmp_path) > before + 40 or done, 60, "it goes on")
+        wait_until(lambda: lines_in(tmp_path) > before + 40 or done, "it goes on")
         cluster.remove_node(doomed, allow_graceful=False)
         watching.join(240)
     assert done and done[0].event == "job_done", (done, driver.slots)
@@ -122,8 +135,8 @@ def test_an_actor_an_engine_and_a_node_that_die_in_mid_run(
     assert lines_in(tmp_path) == len(asked)  # each recorded once
     twice = done[0].details["asked_twice"]
     assert 0 < twice <= 3 * 2 * 2, twice
-    wait_until(lambda: not children(), 20, "no child is left")
-    wait_until(lambda: not actors(), 20, "no actor is left")
+    wait_until(lambda: not children(), "no child is left")
+    wait_until(lambda: not actors(), "no actor is left")
 
 
 def test_the_drivers_death_ends_every_actor_and_child(
@@ -137,12 +150,12 @@ def test_the_drivers_death_ends_every_actor_and_child(
     arguments = [cluster.address, str(tmp_path), endpoint.url, "2"]
     driver = subprocess.Popen([*command, *arguments], cwd=REPOSITORY)
     try:
-        wait_until(lambda: lines_in(tmp_path) > 20 or driver.poll(), 120, "answers")
+        wait_until(lambda: lines_in(tmp_path) > 20 or driver.poll(), "answers")
         assert len(children()) >= 2
         driver.send_signal(signal.SIGKILL)
         driver.wait()
-        wait_until(lambda: not children(), 40, "no child is left")
-        wait_until(lambda: not actors(), 40, "no actor is left")
+        wait_until(lambda: not children(), "no child is left")
+        wait_until(lambda: not actors(), "no actor is left")
     finally:
         driver.kill()
         driver.wait()
@@ -176,10 +189,35 @@ def test_answers_go_on_while_nobody_listens(
     job = write_job(tmp_path, questions(draw_images(tmp_path, 20), 2))
     with ray_driver(endpoint_spec(endpoint.url), cluster.address, tmp_path, 2) as driver:
         driver.submit(job)
-        wait_until(lambda: lines_in(tmp_path) == 40, 120, "all is answered")
+        wait_until(lambda: lines_in(tmp_path) == 40, "all is answered")
         kinds = []
         for event in driver.events():
             kinds.append(event.event)
             if event.event == "job_done":
                 break
     assert kinds.count("ready") >= 1
+
+
+@pytest.mark.engine
+def test_real_engines_answer_word_for_word_as_one_does_also_where_one_dies(
+    cluster: Any,
+    running_engine: RunningEngine,
+    tiny_spec: EngineSpec,
+    drawn_images: list[ImageRef],
+    tmp_path: Path,
+) -> None:
+    asked = questions(drawn_images, 12)
+    one = running_engine.ask(asked)
+    job = write_job(tmp_path, asked)
+    spec = tiny_spec.model_copy(update={"takes": "orders"})
+    done: list[Any] = []
+    with ray_driver(spec, cluster.address, tmp_path, 2) as driver:
+        watching = threading.Thread(target=lambda: done.append(last_event(driver, job)))
+        watching.start()
+        wait_until(lambda: lines_in(tmp_path) > 20 or done, "answers", seconds=200)
+        actors()[-1].kill()
+        watching.join(200)
+    assert done and done[0].event == "job_done", done
+    assert sum(slot.failures > 0 or slot.generation > 1 for slot in driver.slots) == 1
+    assert answers_in(tmp_path) == {index: answer.text for index, answer in one.items()}
+    assert lines_in(tmp_path) == len(asked) and done[0].cached_tokens > 0
