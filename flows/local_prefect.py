@@ -78,13 +78,13 @@ class LocalPrefect:
 
         reports().submit(lambda: reap(self._home, api().call))
 
-    def run(self, flow: Flow[..., Any], *arguments: Any) -> dict[str, Any]:
+    def run(self, flow: Flow[..., Any], *arguments: Any, **named: Any) -> dict[str, Any]:
         """What the flow returns, whatever happens to the server; raises what the flow raises."""
         from pixtrack.flows.reported import Outcome, run_reported
 
         self._outcome = Outcome()
         with self._without_heartbeats():
-            run_reported(flow, self._home, self._outcome, *arguments)
+            run_reported(flow, self._home, self._outcome, *arguments, **named)
         return self._outcome.data()
 
     def _without_heartbeats(self) -> Any:

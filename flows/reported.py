@@ -65,7 +65,9 @@ class Outcome:
         return self.returned
 
 
-def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments: Any) -> None:
+def run_reported(
+    flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments: Any, **named: Any
+) -> None:
     """Runs the flow with these arguments, as a flow run of the server while that answers.
 
     What the flow returns or raises is in `outcome`. The arguments are not validated: the
@@ -76,7 +78,7 @@ def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments:
     observed.should_validate_parameters = False
     try:
         with reporting():
-            state = observed(*arguments, return_state=True)
+            state = observed(*arguments, **named, return_state=True)
         if not outcome.begun:
             reports().give_up(state.message or "it did not let the flow begin")
     except Exception as error:
@@ -89,7 +91,7 @@ def run_reported(flow: Flow[..., Any], home: Home, outcome: Outcome, *arguments:
             reaping.ended(home, outcome.flow_run_id, outcome.ended, reported=reported)
     if not outcome.begun:
         with contextlib.suppress(Exception):
-            observed.fn(*arguments)
+            observed.fn(*arguments, **named)
 
 
 def beside(work: Callable[[], R]) -> R:

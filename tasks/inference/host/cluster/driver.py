@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from functools import partial
@@ -132,7 +132,9 @@ class EngineCluster:
 
     def _fail(self, event: Event) -> None:
         for job in self._jobs.values():
-            self._outbox.write(job.progress.event("progress", details=self._details()))
+            self._outbox.write(
+                job.progress.event("progress", details=self._details(job.by_replica))
+            )
         self._outbox.write(event)
         self._ended = True
 
@@ -221,7 +223,7 @@ class EngineCluster:
             return  # somebody was first
         slot.note_answer(time.monotonic())
         try:
-            job.record(replace(told, index=index))
+            job.record(replace(told, index=index), slot.number)
         except UserError as error:
             self._work.drop(number)
             self._close_job(job, job.progress.event("job_failed", message=str(error)))
@@ -284,7 +286,8 @@ class EngineCluster:
     def _finish_jobs(self) -> None:
         for job in [*self._jobs.values()]:
             if not self._work.open_questions(job.number):
-                details = {**self._details(), "asked_twice": self._work.asked_twice[job.number]}
+                details = self._details(job.by_replica)
+                details["asked_twice"] = self._work.asked_twice[job.number]
                 self._close_job(job, job.progress.event("job_done", details=details))
 
     def _close_job(self, job: OpenJob, last: Event) -> None:
@@ -292,9 +295,11 @@ class EngineCluster:
         job.close()
         self._outbox.write(last)
 
-    def _details(self) -> dict[str, Any]:
+    def _details(self, answered: Mapping[int, int]) -> dict[str, Any]:
+        """How each replica stands; `answered` are those of one job."""
         now = time.monotonic()
-        return {"replicas": [slot.as_dict(now) for slot in self.slots]}
+        stands = [slot.as_dict(now, answered.get(slot.number, 0)) for slot in self.slots]
+        return {"replicas": stands}
 
 
 def _send_images(handle: Any, images: dict[str, str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class OpenJob:
     journal: Journal
     progress: JobProgress
     unanswered: list[Request]
+    by_replica: Counter[int]
+    """Answers of each replica."""
 
     @classmethod
     def take_up(cls, number: int, job: Job, outbox: Outbox, details: Details) -> OpenJob:
@@ -61,13 +64,15 @@ class OpenJob:
         journal.__enter__()
         final = {index for index, answer in journal.answers().items() if answer.final}
         unanswered = [request for request in requests if request.index not in final]
-        progress = JobProgress(job.job_id, _WithDetails(outbox, details))
+        by_replica: Counter[int] = Counter()
+        progress = JobProgress(job.job_id, _WithDetails(outbox, lambda: details(by_replica)))
         progress.begin(unanswered, already_answered=len(requests) - len(unanswered))
-        return cls(number, job, journal, progress, unanswered)
+        return cls(number, job, journal, progress, unanswered, by_replica)
 
-    def record(self, answer: Answer) -> None:
-        """Writes an answer; raises UserError where the disk does not take it."""
+    def record(self, answer: Answer, replica: int) -> None:
+        """Writes a replica's answer; raises UserError where the disk does not take it."""
         self.journal.append(answer, self.progress.stamp())
+        self.by_replica[replica] += 1
         self.progress.note(answer)
 
     def close(self) -> None:
@@ -75,8 +80,8 @@ class OpenJob:
         self.journal.close()
 
 
-Details = Callable[[], dict[str, Any]]
-"""What a progress event says besides its counts."""
+Details = Callable[[Mapping[int, int]], dict[str, Any]]
+"""What a progress event says besides its counts, made from the answers of each replica."""
 
 
 @dataclass
@@ -84,7 +89,7 @@ class _WithDetails:
     """Adds details to the events of a job's progress."""
 
     outbox: Outbox
-    details: Details
+    details: Callable[[], dict[str, Any]]
 
     @property
     def lagging(self) -> bool:

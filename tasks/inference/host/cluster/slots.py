@@ -60,13 +60,13 @@ class Slot:
         self._forget(now)
         return len(self._times) / RATE_SECONDS
 
-    def as_dict(self, now: float) -> dict[str, Any]:
-        """For a bar and for a record."""
+    def as_dict(self, now: float, answered: int) -> dict[str, Any]:
+        """For a bar and for a record; `answered` questions of the run in question."""
         place = self.place.as_dict() if self.place else {"node": "", "cards": [], "log": ""}
         return {
             "replica": self.number + 1,
             "state": self.state,
-            "answered": self.answered,
+            "answered": answered,
             "rate": round(self.rate(now), 1),
             **place,
         }

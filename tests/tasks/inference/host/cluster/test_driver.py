@@ -93,7 +93,10 @@ def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:
 def test_jobs_share_the_replicas_and_end_in_order(tmp_path: Path) -> None:
     jobs = [write_job(tmp_path / name, requests(20), job_id=name) for name in ("a", "b", "c")]
     events = ask(FakeFleet([Behaviour()], [Behaviour()]), *jobs)
-    assert [event.job_id for event in events if event.event == "job_done"] == ["a", "b", "c"]
+    done = [event for event in events if event.event == "job_done"]
+    assert [event.job_id for event in done] == ["a", "b", "c"]
+    for event in done:  # of this job alone
+        assert sum(replica["answered"] for replica in event.details["replicas"]) == 60
     for job in jobs:
         check_answers(job, requests(20))
 
