@@ -12,7 +12,7 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord
-from pixtrack.tasks.runs.parts import read_with_parts
+from pixtrack.tasks.runs.journal import read_answers
 from pixtrack.tasks.tracking import interrupted
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def _why_unscored(run: StoredRun) -> str:
     """How far a run without scores is, and what to do, in one line."""
     record, directory = run.record, run.directory
     asked = sum(1 for _ in directory.requests_file.open("rb")) if _has_requests(directory) else 0
-    answers = read_with_parts(directory.journal_file, record.fingerprint)
+    answers = read_answers(directory.journal_file)
     done = sum(answer.final for answer in answers.values())
     far = f"{done:,} of {asked:,} questions are answered" if asked else f"{done:,} are answered"
     if record.status == "running" and not interrupted(directory):
