@@ -11,6 +11,16 @@ import typer
 from docs.pages.markdown import code, ours, table
 from pixtrack.flows.cli.main import app
 
+EXIT_CODES = (
+    (code("0"), "done as asked"),
+    (code("1"), "done, and something is not as it should be: too many questions failed, a run is "
+     "not logged to MLflow, a check of the machine failed, a file is damaged"),
+    (code("2"), "not done, and you can mend it: a wrong option, name, file or address; one line "
+     "says which and what to do"),
+    (code("130"), "ended by Ctrl-C; what is answered is kept"),
+    (code("143"), "ended by SIGTERM (129: SIGHUP), in the same way"),
+)  # fmt: skip
+
 
 def tree() -> Iterator[tuple[str, Any]]:
     """Every command with its full name, groups before what is in them."""
@@ -26,7 +36,11 @@ def tree() -> Iterator[tuple[str, Any]]:
 
 def page() -> str:
     """Every command, its words and its options."""
-    parts = ["# Command line\n\nThe same as `pixtrack COMMAND --help`, on one page.\n"]
+    parts = [
+        "# Command line\n\nThe same as `pixtrack COMMAND --help`, on one page. `pixtrack"
+        " --install-completion` has the shell complete verbs, options and names.\n",
+        f"## Exit codes\n\n{table(('code', 'what it means'), EXIT_CODES)}",
+    ]
     for name, command in tree():
         words = inspect.cleandoc(command.help or "").replace("\f", "")
         parts.append(f"{'##' if name.count(' ') < 2 else '###'} {name}\n\n{words}\n")

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     datasets.command("show")(show_dataset)
     datasets.command("prepare")(prepare_dataset)
     datasets.command("add")(add_dataset)
+    datasets.command("remove")(remove_dataset)
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
@@ -216,3 +217,38 @@ def add_dataset(
         allow_bad_rows=allow_bad_rows,
     )
     dataset_views.add(new, as_json)
+
+
+def remove_dataset(
+    name: Annotated[str, typer.Argument(help="A name or alias in configs/datasets.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+) -> None:
+    """Remove what was prepared of a dataset, and what `datasets add` wrote, after asking.
+
+    Your own questions and images stay where they are, and so do the runs on the dataset: without
+    it they cannot be scored again.
+
+    Example: `pixtrack datasets remove invoices`
+    """
+    from pixtrack.configs.loading import load_dataset
+    from pixtrack.configs.paths import home
+    from pixtrack.flows.cli.asking import confirm
+    from pixtrack.flows.plain_text import say
+    from pixtrack.tasks.datasets.removing import files_of_dataset, remove
+
+    config = load_dataset(name)
+    files = files_of_dataset(config, home())
+    if not files:
+        say(
+            f"pixtrack: {config.name}: nothing is prepared or added, so nothing to remove", err=True
+        )
+        return
+    runs = len(list((home().runs / config.name).glob("*/run.json")))
+    for path in files:
+        say(str(path))
+    told = f"; its {runs} run(s) stay, and cannot be scored again without it" if runs else ""
+    if not confirm(f"remove these of {config.name}{told}?", yes):
+        say(f"{config.name}: kept")
+        return
+    remove(config, home())
+    say(f"{config.name}: removed; unused images go with `pixtrack clean images`")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pixtrack.flows.cli.completion import dataset_names, model_names, prompt_names
+from pixtrack.flows.cli.dry_run import DryRunOption, show_dry_run
 from pixtrack.flows.cli.engine_options import (
     ClusterOption,
     DataParallelOption,
@@ -31,20 +33,29 @@ def register(app: typer.Typer) -> None:
     def evaluate_command(
         dataset: Annotated[
             str,
-            typer.Option("--dataset", "-d", help="A name in configs/datasets, or a group's."),
+            typer.Option(
+                "--dataset",
+                "-d",
+                autocompletion=dataset_names,
+                help="A name in configs/datasets, or a group's.",
+            ),
         ] = "sample",
         model: Annotated[
             str | None,
             typer.Option(
                 "--model",
                 "-m",
+                autocompletion=model_names,
                 help="A name in configs/models, ORG/NAME[@REV], a folder; default: what fits.",
             ),
         ] = None,
         prompt: Annotated[
             str | None,
             typer.Option(
-                "--prompt", "-p", help="A name in configs/prompts; default: the dataset's."
+                "--prompt",
+                "-p",
+                autocompletion=prompt_names,
+                help="A name in configs/prompts; default: the dataset's.",
             ),
         ] = None,
         limit: Annotated[
@@ -77,6 +88,7 @@ def register(app: typer.Typer) -> None:
         seed: Annotated[
             int | None, typer.Option(min=0, help="Of the draw, at a temperature above 0.")
         ] = None,
+        dry_run: DryRunOption = False,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")
         ] = False,
@@ -97,6 +109,13 @@ def register(app: typer.Typer) -> None:
         settings = Settings(
             temperature=temperature, max_tokens=max_tokens, system=system, seed=seed
         )
+        if dry_run:
+            from pixtrack.tasks.cells import resolve_cells, resolve_model
+
+            config, _reason = resolve_model(model, given, cluster)
+            cells = resolve_cells(dataset, config, prompt, limit, settings)
+            show_dry_run(cells, model_dir, as_json)
+            return
         run_evaluation(
             dataset, model, prompt, limit, model_dir, given, settings, as_json, timings, cluster
         )

@@ -13,7 +13,7 @@ import typer
 from pixtrack.configs.addresses import without_passwords
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import have_a_home
-from pixtrack.flows.cli import compare, datasets, deploy, models, runs, score, study, tokens
+from pixtrack.flows.cli import clean, compare, datasets, deploy, models, runs, score, study, tokens
 from pixtrack.flows.cli import eval as evaluate
 from pixtrack.flows.plain_text import accept_any_text, say, show_warnings
 from pixtrack.flows.session import leave_at_once, never_ignore_a_signal
@@ -22,7 +22,6 @@ from pixtrack.tasks.servers.proxies import keep_loopback_direct
 app = typer.Typer(
     name="pixtrack",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
@@ -51,7 +50,7 @@ def options(
     """Evaluate, track and compare vision-language models on documents, charts and infographics."""
 
 
-for _area in (evaluate, study, compare, runs, datasets, score, models, tokens, deploy):
+for _area in (evaluate, study, compare, runs, datasets, score, models, tokens, deploy, clean):
     _area.register(app)
 
 
@@ -102,7 +101,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        app(prog_name="pixtrack")
     except UserError as error:
         say(f"pixtrack: {without_passwords(str(error))}", err=True)
         sys.exit(error.exit_code)

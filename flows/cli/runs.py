@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pixtrack.flows.cli.completion import run_names
 from pixtrack.flows.cli.run_options import JSON_HELP, RUN_HELP
 from pixtrack.flows.plain_text import json_text, say
 
@@ -26,6 +27,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _runs_app() -> typer.Typer:
+    from pixtrack.flows.cli import run_keeping
+
     runs = typer.Typer(
         help="List runs; `runs show RUN` shows one. Example: `pixtrack runs --dataset docvqa_val`",
         invoke_without_command=True,
@@ -34,6 +37,7 @@ def _runs_app() -> typer.Typer:
     runs.callback()(list_runs)
     runs.command("list")(list_runs)
     runs.command("show")(show_run)
+    run_keeping.register(runs)
     return runs
 
 
@@ -55,6 +59,10 @@ def list_runs(
         str, typer.Option(help="created, headline, model, dataset, prompt, n, failed or speed.")
     ] = "created",
     reverse: Annotated[bool, typer.Option("--reverse", help="Turn the order round.")] = False,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="Only runs with this tag; repeatable.")
+    ] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Archived runs too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """List the runs of this data home, newest first.
@@ -67,12 +75,14 @@ def list_runs(
     from pixtrack.tasks.comparison.listing import run_rows
 
     where = {"model": model, "dataset": dataset, "prompt": prompt, "status": status}
-    rows = run_rows(home(), where=where, sort=sort, reverse=reverse)
+    rows = run_rows(
+        home(), where=where, sort=sort, reverse=reverse, archived=archived, tags=tag or ()
+    )
     if as_json:
         print(json_text(rows))
         return
     if not rows:
-        some = "no run fits" if any(where.values()) else "no runs"
+        some = "no run fits" if any(where.values()) or tag else "no runs"
         say(f"pixtrack: {some} under {home().runs}", err=True)
         return
     _print_runs(rows)
@@ -100,6 +110,8 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
             "random weights" if row["weights"] == "random" else "",
             "imported" if row["imported_from"] else "",
             "" if row["mlflow_run_id"] or row["n"] is None else "not in MLflow",
+            "archived" if row["archived"] else "",
+            *(f"#{tag}" for tag in row["tags"]),
         ]
         table.add_row(
             Text(row["name"]),
@@ -118,7 +130,7 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
 
 
 def show_run(
-    run: Annotated[str, typer.Argument(help=RUN_HELP)] = "latest",
+    run: Annotated[str, typer.Argument(help=RUN_HELP, autocompletion=run_names)] = "latest",
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Show one run: scores, how it was asked, and where everything of it lies.
@@ -155,6 +167,8 @@ def _print_run(run: StoredRun) -> None:
             )
             console.print(f"before {past.get('scored', '')} ({past.get('reason', '')}): {was}")
     facts = {
+        "note": record.note,
+        "tags": ", ".join(record.tags),
         "created": record.created,
         "engine": " ".join(
             str(record.engine.get(key, "")) for key in ("name", "version", "platform")

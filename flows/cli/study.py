@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pixtrack.flows.cli.dry_run import DryRunOption, show_dry_run
 from pixtrack.flows.cli.engine_options import (
     ClusterOption,
     DataParallelOption,
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
         ],
         data_parallel: DataParallelOption = None,
         cluster: ClusterOption = None,
+        dry_run: DryRunOption = False,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")
         ] = False,
@@ -42,6 +44,10 @@ def register(app: typer.Typer) -> None:
         with timed("configuration"):
             given = given_options(None, None, data_parallel)
             _config, cells = check_study(path, given, cluster)
+        if dry_run:
+            show_dry_run(cells, None, as_json)
+            return
+        with timed("cluster"):
             if cluster:
                 from pixtrack.tasks.inference.clusters import check_cluster
 

@@ -51,6 +51,9 @@ def run_row(run: StoredRun) -> dict[str, Any]:
         "imported_from": record.imported_from,
         "mlflow_run_id": tracked.run_id if tracked and tracked.digest else None,
         "message": record.message,
+        "note": record.note,
+        "tags": list(record.tags),
+        "archived": record.archived,
         "run_dir": str(run.directory.path),
     }
 
@@ -61,8 +64,12 @@ def run_rows(
     where: dict[str, str | None],
     sort: str = "created",
     reverse: bool | None = None,
+    archived: bool = False,
+    tags: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
     """The runs whose values contain what `where` asks for, sorted; unknown values come last.
+
+    Only runs that have all of `tags` count; archived ones only where `archived` asks for them.
 
     Numbers and dates sort from the largest down, names upwards; `reverse` turns that round.
     """
@@ -71,7 +78,12 @@ def run_rows(
     status = where.get("status")
     if status and not any(status.lower() in known for known in STATUSES):
         raise unknown_name("status", status, STATUSES)
-    rows = [run_row(run) for run in stored_runs(home)]
+    wanted_tags = set(tags)
+    rows = [
+        run_row(run)
+        for run in stored_runs(home, archived=archived)
+        if wanted_tags <= set(run.record.tags)
+    ]
     for key, wanted in where.items():
         if wanted:
             rows = [row for row in rows if wanted.lower() in str(row[key]).lower()]

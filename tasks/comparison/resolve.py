@@ -41,8 +41,12 @@ class StoredRun:
         return bool(self.directory.scores_file.exists())
 
 
-def stored_runs(home: Home, dataset: str | None = None) -> list[StoredRun]:
+def stored_runs(
+    home: Home, dataset: str | None = None, *, archived: bool = False
+) -> list[StoredRun]:
     """Every run of the data home (of one dataset), the most recently active first.
+
+    Archived ones are left out, unless `archived` asks for them too.
 
     A damaged record is warned about and left out, so that it does not hide the others.
     """
@@ -54,7 +58,7 @@ def stored_runs(home: Home, dataset: str | None = None) -> list[StoredRun]:
         except UserError as error:
             logger.warning("left out: %s", error)
             continue
-        if record is not None:
+        if record is not None and (archived or not record.archived):
             found.append(StoredRun(directory, record))
     return sorted(found, key=lambda run: run.last_active, reverse=True)
 
@@ -69,21 +73,22 @@ def resolve_run(reference: str, home: Home, *, scored: bool = False) -> StoredRu
     at_path = _at_path(reference)
     if at_path is not None:
         return _checked(at_path, scored)
-    runs = stored_runs(home)
+    every = stored_runs(home, archived=True)
+    runs = [run for run in every if not run.record.archived]
     if _looks_like_path(reference) and not any(_described(reference, runs)):
         raise UserError(f"{reference}: no run directory (it holds no run.json)")
-    if not runs:
+    if not every:
         raise UserError(
             f"no runs under {home.runs}: make one with `pixtrack eval`, or set PIXTRACK_HOME"
         )
     usable = [run for run in runs if run.scored] if scored else runs
-    exact = [run for run in runs if run.record.name == reference]
+    exact = [run for run in every if run.record.name == reference]
     if exact:
         return _checked(exact[0], scored)
     if reference == "latest":
         return _first(usable, reference, runs)
     models = {name for run in runs for name in _model_names(run.record)}
-    by_id = None if reference.lower() in models else _by_id(reference, runs)
+    by_id = None if reference.lower() in models else _by_id(reference, every)
     if by_id is not None:
         return _checked(by_id, scored)
     fitting = list(_described(reference, usable))

@@ -137,6 +137,11 @@ class RunRecord(BaseModel):
     pages: dict[str, Any] = Field(default_factory=dict)
     """Where the dataset chooses pages: its rule (`choice`, `most`, `max_model_len`), how many
     `questions` were not shown all of their images, and how many `images` that are; {} elsewhere."""
+    note: str = ""
+    """What its maker has to say of it (`pixtrack runs note`)."""
+    tags: tuple[str, ...] = ()
+    archived: bool = False
+    """Whether lists and comparisons pass it over unless it is named."""
     own_code: dict[str, str] = Field(default_factory=dict)
     """Metrics and post-processing steps of the user's own by which it was scored last: reference
     (`/place/my_metric.py:score`) to the sha256 of the file."""

@@ -264,6 +264,7 @@ def _open_locked(
     unanswered = len(requests) - answered
     account_for_killed(record, directory.journal_file)
     record.invocations += taken
+    record.archived = False
     if unanswered or record.status == "running":
         record.status = "running"
         record.message = ""
@@ -277,7 +278,17 @@ def _open_locked(
 def everything_answered(
     cell: Cell, prepared: PreparedDataset, identity: dict[str, Any], home: Home
 ) -> bool:
-    """Whether the run exists and has a final answer to every question: no engine is needed.
+    """Whether the run exists and has a final answer to every question, so that no engine is needed.
+
+    Reads only; `open_run` decides for good.
+    """
+    return not unanswered_in(cell, prepared, identity, home)
+
+
+def unanswered_in(
+    cell: Cell, prepared: PreparedDataset, identity: dict[str, Any], home: Home
+) -> set[int]:
+    """The questions of the cell, by index, without a final answer in any run of its fingerprint.
 
     Reads only; `open_run` decides for good.
     """
@@ -287,7 +298,7 @@ def everything_answered(
         journal = RunDirectory(run).journal_file
         answers = read_answers(journal)
         askable -= {index for index, answer in answers.items() if answer.final}
-    return not askable
+    return askable
 
 
 def _copy_answers(directory: RunDirectory, print_: str, wanted: set[int]) -> list[dict[str, Any]]:
