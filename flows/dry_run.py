@@ -91,7 +91,8 @@ def _planned(cell: Cell, home: Home, model_dir: Path | None) -> PlannedCell:
         shots = known_shots(cell.prompt, prepared, home)
         if shots is not None:
             cell = replace(cell, shots=shots)
-            facts, longest = engine_facts(cell.model, files), longest_request(cell.model, files)
+            facts = engine_facts(cell.model, files, home)
+            longest = longest_request(cell.model, files, home)
             identity = identity_of(
                 cell, model_identity(cell.model, files, home), facts, prepared, longest
             )
