@@ -58,7 +58,6 @@ AREAS = {
             "tests/tasks/scoring/test_published_code.py",
             "tests/tasks/scoring/test_choices.py",
             "tests/tasks/scoring/test_postprocess.py",
-            "tests/tasks/scoring/test_properties.py",
             "tests/tasks/scoring/test_reasoning.py",
         ),
     ),

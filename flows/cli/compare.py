@@ -15,7 +15,7 @@ from pixtrack.flows.plain_text import say
 if TYPE_CHECKING:
     from pixtrack.tasks.comparison import Comparison
     from pixtrack.tasks.comparison.publish import Published
-    from pixtrack.tasks.tracking import MlflowRecorder
+    from pixtrack.tasks.tracking import ReportRecorder
 
 
 def register(app: typer.Typer) -> None:
@@ -103,13 +103,13 @@ def run_comparison(
     from pixtrack.tasks.comparison.resolve import resolve_baseline
 
     home = data_home()
-    recorder: MlflowRecorder | None = None
+    recorder: ReportRecorder | None = None
     if track:
         from pixtrack.tasks.tracking import TrackingUnavailable, default_recorder
 
-        recorder = default_recorder()
+        recorder = tracker = default_recorder()
         try:
-            recorder.check()
+            tracker.check()
         except TrackingUnavailable as error:
             raise TrackingUnavailable(f"{error}; or compare with --no-track") from None
     found = resolve_runs(references, home, datasets)

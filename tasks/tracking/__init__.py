@@ -12,15 +12,21 @@ from pixtrack.tasks.tracking.lifecycle import begin, end, interrupted, reap
 from pixtrack.tasks.tracking.links import links
 from pixtrack.tasks.tracking.log import log_run
 from pixtrack.tasks.tracking.mlflow_recorder import MlflowRecorder
-from pixtrack.tasks.tracking.recorder import Recorder, Report, ReportRecorder, TrackingUnavailable
+from pixtrack.tasks.tracking.recorder import (
+    Recorder,
+    Report,
+    ReportRecorder,
+    Tracker,
+    TrackingUnavailable,
+)
 from pixtrack.tasks.tracking.sync import Synced, sync
 
 __all__ = [
-    "MlflowRecorder",
     "Recorder",
     "Report",
     "ReportRecorder",
     "Synced",
+    "Tracker",
     "TrackingUnavailable",
     "begin",
     "check_store",
@@ -40,6 +46,6 @@ __all__ = [
 ]
 
 
-def default_recorder() -> MlflowRecorder:
-    """The recorder of this process."""
+def default_recorder() -> Tracker:
+    """The tracker of this process."""
     return MlflowRecorder()

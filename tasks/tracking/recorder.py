@@ -87,3 +87,7 @@ class ReportRecorder(Protocol):
         Raises TrackingUnavailable.
         """
         ...
+
+
+class Tracker(Recorder, ReportRecorder, Protocol):
+    """Records runs, and reports on them."""

@@ -10,8 +10,9 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.comparison import compare
 from pixtrack.tasks.comparison.publish import publish
 from pixtrack.tasks.runs.directory import RunDirectory
-from pixtrack.tasks.tracking import MlflowRecorder, log_run
+from pixtrack.tasks.tracking import log_run
 from pixtrack.tasks.tracking.lengths import LONGEST_KEY, short_name, short_text
+from pixtrack.tasks.tracking.mlflow_recorder import MlflowRecorder
 from tests.doubles.finished_runs import finished_run
 from tests.doubles.synthetic_runs import DatasetFactory
 

@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory
-from pixtrack.tasks.tracking import MlflowRecorder, TrackingUnavailable, tracking_uri
+from pixtrack.tasks.tracking import TrackingUnavailable, tracking_uri
+from pixtrack.tasks.tracking.mlflow_recorder import MlflowRecorder
 from pixtrack.tasks.tracking.recorder import Recorder, Report, ReportRecorder
 from pixtrack.tasks.tracking.recording import log_or_reason, recorded
 from tests.doubles.finished_runs import finished_run

@@ -145,3 +145,9 @@ def test_an_image_that_was_not_hashed_is_told_apart_by_its_path() -> None:
     one, other = ImageRef("", "/one.png", 4, 3), ImageRef("", "/other.png", 4, 3)
     assert len(group_by_image([ask(0, (one,)), ask(1, (other,)), ask(2, (one,))])) == 2
     assert distinct_images([ask(0, (one, other)), ask(1, (other, one))]) == [one, other]
+
+
+def test_where_the_kv_cache_is_unknown_a_group_reserves_nothing_and_goes_whole() -> None:
+    able = capabilities(kv_cache_tokens=None)
+    plan = plan_group(plant(drafts(*(ask(index, (A,), f"{index}") for index in range(9)))), 8, able)
+    assert (plan.reserved, plan.width) == (0, 9)

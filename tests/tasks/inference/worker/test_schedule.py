@@ -479,3 +479,27 @@ def test_an_answer_that_is_none_has_no_text(tmp_path: Path) -> None:
     answers, _ = ask(engine, asked)
     assert answers[0] == Answer(0, "", "refused", error="too long", left_out=2)
     assert (answers[1].text, answers[1].error) == ("", "ValueError: odd")
+
+
+def test_worked_examples_are_computed_before_any_other_group_begins(tmp_path: Path) -> None:
+    example, *pages = images(tmp_path, 5)
+    asked = [
+        Request(index, (example, page), ("Example?", "one", f"question {index}"), "",
+                ((None, "Example?"), ("one",), (None, f"question {index}")), shots=1)
+        for index, page in enumerate(page for page in pages for _ in range(2))
+    ]  # fmt: skip
+    engine = RecordingEngine(prefill_seconds=0.02, decode_seconds=LONG)
+    answers, _ = ask(engine, asked)
+    assert not any(answer.failed for answer in answers.values()) and len(answers) == 8
+    ((_, first), *_) = engine.events
+    done = engine.events.index(("first token", first))
+    others = [at for at, (event, who) in enumerate(engine.events)
+              if event == "submitted" and who != first]  # fmt: skip
+    assert min(others) > done
+    # Computed once, and not waited for again: the other groups begin side by side.
+    assert engine.peak_requests > 2
+
+
+def test_the_time_of_reading_images_is_counted(tmp_path: Path) -> None:
+    _, stats = ask(RecordingEngine(), requests(images(tmp_path, 3, size=(600, 600)), 2))
+    assert stats.image_seconds > 0
