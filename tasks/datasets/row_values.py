@@ -97,6 +97,8 @@ def _turns(ours: OurRow, row: FileRow, understood: Understood) -> None:
         ours.values["question"] = said.questions[0]
     ours.images = said.images
     ours.unchanged = False
+    if said.images == []:
+        understood.notes["a conversation on no image"] += 1
     if len(said.questions) > 1:
         understood.notes["a conversation, whose last question is asked"] += 1
 

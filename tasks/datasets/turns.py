@@ -23,7 +23,9 @@ class Turns:
     golds: list[str] = field(default_factory=list)
     """As many as questions, or one fewer: the last question may have none."""
     images: list[Any] | None = None
-    """The images that the messages themselves contain; None without any."""
+    """The images that the messages themselves contain; [] for a conversation on no image: none is
+    given and none is marked; None where the record's image field says which.
+    """
 
 
 def read_turns(turns: Any, images: Any) -> Turns:
@@ -51,8 +53,9 @@ def read_turns(turns: Any, images: Any) -> Turns:
             raise BadField(f"turn {number} of the conversation is out of order (from {who!r})")
     if not said.questions:
         raise BadField("nobody asks anything in the conversation")
-    said.images = shown or None
     beside = images if isinstance(images, list | tuple) else [images] if images else []
+    marked = any(MARK in text for text in said.questions)
+    said.images = shown or (None if beside or marked else [])
     said.questions = _numbered(said.questions, len(shown) or len(beside))
     return said
 

@@ -205,12 +205,46 @@ def test_llavas_conversations_are_asked_to_their_last_question(
         {"id": "y", "image": ["0.png", "1.png"], "conversations": [
             {"from": "human", "value": "Compare <image> and <image>."},
             {"from": "gpt", "value": "alike"}]},
+        {"id": "z", "conversations": [
+            {"from": "human", "value": "On no image?"}, {"from": "gpt", "value": "yes"}]},
     ]  # fmt: skip
     samples, said = added(folder, write_json(tmp_path / "q.json", rows), home)
+    assert (samples[2].question, samples[2].images, samples[2].error) == ("On no image?", (), "")
+    assert "a conversation on no image (1 row)" in said
     assert samples[0].question == "Second?" and samples[0].answers == ("two",)
     assert [(t.question, t.answer) for t in samples[0].history] == [("First?", "one")]
     assert samples[1].question == "Compare <image 1> and <image 2>."
     assert "conversation" in said
+
+
+def test_a_conversation_that_marks_an_image_and_gives_none_is_a_bad_row(
+    folder: Folder, home: Home, tmp_path: Path
+) -> None:
+    asked = {"conversations": [{"from": "human", "value": "<image>\nWhat?"}]}
+    file = write_json(tmp_path / "q.json", [{**asked, "image": "0.png"}, asked])
+    samples, _ = added(folder, file, home, allow_bad_rows=True)
+    assert [bool(s.error) for s in samples] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("answer", "answer_format", "gold"),
+    [
+        ("['a', 'b']", "List", "['a', 'b']"),
+        (["a", "b"], "List", "['a', 'b']"),
+        (["a"], "List", "['a']"),
+        (["14"], "Int", "14"),
+        (14, "Int", "14"),
+    ],
+)
+def test_a_list_is_one_gold_of_mmlongbench(
+    folder: Folder, home: Home, tmp_path: Path, answer: Any, answer_format: str, gold: str
+) -> None:
+    rows = [{"doc_id": "0.png", "question": "?", "answer": answer, "answer_format": answer_format}]
+    file = write_json(tmp_path / "q.json", rows)
+    samples, _ = added(
+        folder, file, home, row_format="mmlongbench_doc", metrics=("mmlongbench_doc",)
+    )
+    assert (samples[0].answers, samples[0].error) == ((gold,), "")
 
 
 def test_vqas_questions_and_annotations_are_joined_by_id(
