@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 
 import psutil
@@ -13,6 +12,7 @@ import yaml
 
 from pixtrack.configs.loading import names
 from pixtrack.configs.schema import DatasetConfig, DatasetGroup
+from tests.doubles.patience import wait_until
 from tests.flows.conftest import ROOT, Stack
 
 pytestmark = [pytest.mark.server, pytest.mark.engine, pytest.mark.timeout(600)]
@@ -72,15 +72,12 @@ def test_cancelling_a_run_ends_the_engine_and_marks_the_run(stack: Stack) -> Non
     )  # fmt: skip
     match = re.search(r"UUID: ([0-9a-f-]{36})", submitted.stdout)
     assert match, submitted.stdout
-    deadline = time.monotonic() + 120
-    while not engine_processes(stack.home) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert engine_processes(stack.home), (stack.home / "worker.log").read_text()[-3000:]
+    try:
+        wait_until(lambda: engine_processes(stack.home), "an engine runs", 240, every=0.5)
+    except AssertionError:
+        pytest.fail((stack.home / "worker.log").read_text()[-3000:])
     assert stack.prefect("flow-run", "cancel", match.group(1)).returncode == 0
-    deadline = time.monotonic() + 45
-    while engine_processes(stack.home) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert engine_processes(stack.home) == []
+    wait_until(lambda: not engine_processes(stack.home), "the engine has ended", 180, every=0.5)
     records = [
         json.loads(path.read_text())
         for path in (stack.home / "data" / "runs" / "sample").glob("*setup_guide*/run.json")

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from PIL import Image
 from pixtrack.tasks.runs.journal import read_answers
 from pixtrack.tasks.servers.launcher import Server, free_port, running
 from pixtrack.tasks.tracking.lifecycle import reap
-from tests.doubles.endpoint import Endpoint, Reply, completion
+from tests.doubles.endpoint import Endpoint, Reply, completion, held_after
+from tests.doubles.patience import wait_until
+from tests.doubles.processes import alive, below
 
 ROOT = Path(__file__).resolve().parents[2]
 PIXTRACK = Path(sys.executable).parent / "pixtrack"
@@ -49,7 +51,7 @@ def pixtrack(
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
 
 
@@ -210,14 +212,12 @@ def test_a_cancelled_run_is_marked_so_and_a_second_process_is_turned_away(
     home: Path, endpoint: Endpoint, number: signal.Signals
 ) -> None:
     endpoint.models = Reply({"data": [{"id": f"slow-{number.name}"}]})
-    endpoint.answer = lambda body: Reply(completion("42"), delay_seconds=1.0)
+    endpoint.answer = held_after(20, threading.Event())
     limit = str(200 + number)
     command = ("eval", "--model", "endpoint", "--limit", limit, "--json")
     process = started(home, endpoint.url, *command)
     try:
-        deadline = time.monotonic() + 60
-        while len(endpoint.requests) < 20 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: len(endpoint.requests) > 20, "the run is in its middle", 120)
         if number == signal.SIGINT:
             second = pixtrack(home, *command, url=endpoint.url)
             assert (second.returncode, second.stdout) == (2, "")
@@ -226,7 +226,7 @@ def test_a_cancelled_run_is_marked_so_and_a_second_process_is_turned_away(
             assert record["status"] == "running"
             assert mlflow_runs(home)[record["mlflow_run_id"]].info.status == "RUNNING"
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 128 + number
@@ -267,18 +267,21 @@ def test_what_a_killed_command_has_asked_is_accounted_for_by_the_next_one(
     home: Path, endpoint: Endpoint
 ) -> None:
     endpoint.models = Reply({"data": [{"id": "killed"}]})
-    endpoint.answer = lambda body: Reply(completion("42"), delay_seconds=0.2)
+    release = threading.Event()
+    endpoint.answer = held_after(60, release)
     process = started(home, endpoint.url, "eval", "--model", "endpoint", "--limit", "140", "--json")
     try:
-        deadline = time.monotonic() + 60
-        while len(endpoint.requests) < 60 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: len(endpoint.requests) > 60, "the run is in its middle", 120)
+        (journal,) = (home / "runs" / "sample").glob("*first140*/answers.jsonl")
+        wait_until(lambda: len(read_answers(journal)) == 60, "all that is answered is written")
+        engine = below(process.pid)
     finally:
         process.kill()
         process.communicate()
-    (journal,) = (home / "runs" / "sample").glob("*first140*/answers.jsonl")
-    time.sleep(2)  # the guard's grace
+    wait_until(lambda: not alive(engine), "the engine has ended with its command")
+    release.set()
     before = read_answers(journal)
+    assert len(before) == 60
     assert record_of(home, "*first140*")["invocations"] == []
     done = evaluate(home, endpoint.url, 140)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +51,12 @@ def test_the_same_command_again_asks_nothing_and_shows_the_same_scores(
     evaluated: tuple[Path, dict[str, Any]],
 ) -> None:
     home, first = evaluated
-    started = time.monotonic()
+    log = home / "logs" / "engine-pixtral-random.log"
+    starts = log.read_text().count("Initializing a V1 LLM engine")
     done = pixtrack(home, "eval", "--model", "pixtral-random", "--limit", "12", "--json")
     assert done.returncode == 0, done.stderr[-3000:]
     again = json.loads(done.stdout)
-    assert time.monotonic() - started < 30
+    assert log.read_text().count("Initializing a V1 LLM engine") == starts == 1
     assert again["metrics"] == first["metrics"]
     assert again["mlflow_run_id"] == first["mlflow_run_id"]
     assert again["samples_per_s"] is None
@@ -104,8 +104,15 @@ def test_every_verb_has_a_line_of_help(tmp_path: Path) -> None:
         assert f" {verb} " in done.stdout
 
 
-def test_help_answers_in_under_a_second(tmp_path: Path) -> None:
-    pixtrack(tmp_path, "--help")
-    started = time.monotonic()
-    pixtrack(tmp_path, "--help")
-    assert time.monotonic() - started < 5
+def test_help_imports_nothing_that_takes_long() -> None:
+    """So that it answers in a fraction of a second."""
+    program = (
+        "import sys; from pixtrack.flows.cli.main import main; sys.argv[1:] = ['--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "eval" in done.stdout
+    slow = {"prefect", "mlflow", "pandas", "pyarrow", "scipy", "matplotlib", "torch", "vllm"}
+    assert not slow & set(done.stdout.splitlines()[-1].split())

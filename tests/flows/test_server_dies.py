@@ -13,7 +13,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -31,13 +30,15 @@ from pixtrack.tasks.servers.launcher import free_port, running
 from pixtrack.tasks.servers.login import login
 from pixtrack.tasks.servers.prefect_server import prefect_server
 from tests.doubles.door import Door, Mode
-from tests.doubles.endpoint import Endpoint, Reply, completion
+from tests.doubles.endpoint import Endpoint, held_after
+from tests.doubles.patience import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
 
 QUESTIONS = 40
-SLACK_SECONDS = 45.0
-"""What a run may take longer than its answers: 5 s for the server, the rest for two busy cores."""
+END_SECONDS = 120.0
+"""Until a command has ended: seconds on a machine with time to spare. Without what is tested here
+it waits for its server for ever, or as long as Prefect tries again."""
 
 
 @dataclass
@@ -51,11 +52,12 @@ class Command:
 
     def half_way(self) -> None:
         """Returns once a half of the questions have been asked; the others wait."""
-        deadline = time.monotonic() + 120
-        while len(self.endpoint.requests) < QUESTIONS // 2 and time.monotonic() < deadline:
+
+        def reached() -> bool:
             assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.05)
-        assert len(self.endpoint.requests) >= QUESTIONS // 2
+            return len(self.endpoint.requests) >= QUESTIONS // 2
+
+        wait_until(reached, "half of the questions are asked", 180)
 
     def server(self) -> psutil.Process:
         """The Prefect server that the command has started."""
@@ -66,14 +68,12 @@ class Command:
         ]
         return found
 
-    def finish(self) -> tuple[dict[str, Any], str, float]:
-        """Lets the rest be answered: the summary, what was said, and how long it took."""
-        started = time.monotonic()
+    def finish(self) -> tuple[dict[str, Any], str]:
+        """Lets the rest be answered: the summary, and what was said."""
         self.release.set()
-        out, err = self.process.communicate(timeout=120)
-        took = time.monotonic() - started
+        out, err = self.process.communicate(timeout=END_SECONDS)
         assert self.process.returncode == 0, err[-3000:]
-        return json.loads(out), err, took
+        return json.loads(out), err
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +89,10 @@ def command(
     home: Path, api: str = "", program: Sequence[str] = EVAL, **more: str
 ) -> Iterator[Command]:
     """`pixtrack eval --json`, with a server of its own or the one at `api`."""
-    release, asked = threading.Event(), threading.Semaphore(QUESTIONS // 2)
-
-    def answer(_body: Any) -> Reply:
-        if not asked.acquire(blocking=False):
-            release.wait(60)
-        return Reply(completion("42"))
-
+    release = threading.Event()
     hidden = ("PREFECT_", "MLFLOW_TRACKING_URI", "OPENAI_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
-    with Endpoint(answer=answer) as endpoint:
+    with Endpoint(answer=held_after(QUESTIONS // 2, release)) as endpoint:
         environment = {**kept, "PIXTRACK_HOME": str(home), "HOME": str(home), **more}
         environment |= {"OPENAI_BASE_URL": endpoint.url}
         if api:
@@ -115,11 +109,10 @@ def command(
             process.communicate()
 
 
-def check(summary: dict[str, Any], said: str, took: float) -> None:
+def check(summary: dict[str, Any], said: str) -> None:
     assert (summary["answered"], summary["failed"], summary["status"]) == (
         QUESTIONS, 0, "completed",
     )  # fmt: skip
-    assert took < SLACK_SECONDS
     assert (
         "Traceback" not in said and "Error logging to API" not in said and "Warning" not in said
     ), said
@@ -158,12 +151,9 @@ def test_a_signal_ends_it_in_time_when_its_own_server_is_dead(
 
 
 def ended(running_command: Command, number: signal.Signals) -> None:
-    """Sends the signal; asserts that the command ends within 10 s and says that nothing is lost."""
-    started = time.monotonic()
+    """Sends the signal; asserts that the command ends, and says that nothing is lost."""
     running_command.process.send_signal(number)
-    _, said = running_command.process.communicate(timeout=30)
-    print(f"ended after {time.monotonic() - started:.1f} s")
-    assert time.monotonic() - started < 10
+    _, said = running_command.process.communicate(timeout=END_SECONDS)
     assert "Traceback" not in said, said
     assert "what is answered is kept" in said
     assert running_command.process.returncode == 128 + number
@@ -205,8 +195,8 @@ def test_a_run_ends_whole_when_the_users_server_fails(home: Path, users: Users, 
     with command(home, users.api) as running_command:
         running_command.half_way()
         users.door.shut(mode)
-        summary, said, took = running_command.finish()
-        check(summary, said, took)
+        summary, said = running_command.finish()
+        check(summary, said)
         assert users.login.partition(":")[2] not in said
 
 
@@ -222,13 +212,9 @@ def test_a_run_whose_server_fails_before_the_flow_begins_runs_without_it(
 ) -> None:
     """The engine starts after the server has been looked at: it fails in between."""
     with command(home, users.api) as running_command:
-        deadline = time.monotonic() + 60
-        while not users.door.taken and time.monotonic() < deadline:
-            time.sleep(0.01)  # the check before any work
-        time.sleep(0.2)
+        wait_until(lambda: users.door.done, "the check before any work is over", 120, every=0.01)
         users.door.shut("frozen")
-        summary, said, _ = running_command.finish()
-        check(summary, said, took=0.0)
+        check(*running_command.finish())
 
 
 def test_a_frozen_server_that_comes_back_is_told_how_the_run_ended(
@@ -294,9 +280,8 @@ def test_a_workers_run_ends_whole_when_the_server_dies(home: Path, users: Users)
         running_command.half_way()
         users.door.shut("closed")
         running_command.release.set()
-        started = time.monotonic()
-        running_command.process.communicate(timeout=200)  # it says what it likes of the server
-        assert time.monotonic() - started < 2 * SLACK_SECONDS
+        # It says what it likes of the server.
+        running_command.process.communicate(timeout=2 * END_SECONDS)
     (run,) = {*home.glob("runs/sample/*")} - runs
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["answered"], summary["status"]) == (QUESTIONS, "completed")

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from pixtrack.tasks.tracking.connection import client
 from pixtrack.tasks.tracking.server import serve
 from tests.doubles.door import Door, Mode
 from tests.doubles.finished_runs import finished_run
+from tests.doubles.patience import at_most
 from tests.doubles.synthetic_runs import DatasetFactory
 
 pytestmark = pytest.mark.server
@@ -72,18 +72,14 @@ def test_server_killed_in_the_middle_costs_the_log_and_not_the_run(
         return log_traces(*arguments)
 
     monkeypatch.setattr(traces, "log_traces", die)
-    started = time.monotonic()
-    with pytest.raises(TrackingUnavailable) as caught:
+    with at_most(), pytest.raises(TrackingUnavailable) as caught:
         tracking.log_run(run, home.images)
-    assert time.monotonic() - started < 15
     assert "\n" not in str(caught.value) and uri in str(caught.value)
     monkeypatch.setattr(traces, "log_traces", log_traces)
 
     # Away from the start: said at once.
-    started = time.monotonic()
-    with pytest.raises(TrackingUnavailable):
+    with at_most(), pytest.raises(TrackingUnavailable):
         tracking.sync([run], home.images)
-    assert time.monotonic() - started < 5
 
     server()
     (synced,) = tracking.sync([run], home.images)
@@ -138,7 +134,7 @@ def test_ui_opens_on_a_free_port_says_so_and_ends_with_its_server(
         address = link.partition("/#")[0]
         assert httpx.get(f"{address}/health").status_code == 200
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(120)
     assert f"port {port}: it is taken" in process.stderr.read()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{address}/health")
@@ -199,9 +195,8 @@ def test_a_server_that_hangs_holds_up_neither_the_beginning_nor_the_end(
         assert tracking.begin(run)
         door.shut(mode)
         for step in (lambda: tracking.end(run, "cancelled"), lambda: tracking.begin(late)):
-            started = time.monotonic()
-            step()
-            assert time.monotonic() - started < 20  # MLflow alone: for minutes, or for ever
+            with at_most():  # MLflow alone: for minutes, or for ever
+                step()
         tracking.system.stop(late)
         with pytest.raises(TrackingUnavailable, match="did not answer"):
             tracking.log_run(run, home.images)
@@ -212,11 +207,9 @@ def test_a_server_that_hangs_holds_up_neither_the_beginning_nor_the_end(
     with Door(PORT) as door:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{door.port}")
         monkeypatch.setattr(log, "_log_files", lambda *_: door.shut(mode))
-        started = time.monotonic()
-        with pytest.raises(TrackingUnavailable, match="did not answer"):
+        with at_most(), pytest.raises(TrackingUnavailable, match="did not answer"):
             tracking.log_run(run, home.images)
         assert door.mode == mode
-        assert time.monotonic() - started < 60
         assert deadline.something_still_waits()  # so that the command does not wait as it ends
 
 
@@ -229,10 +222,9 @@ def test_a_store_that_goes_away_before_the_run_begins_does_not_stop_it(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port(0)}")
     run = finished_run(dataset)
-    started = time.monotonic()
-    assert tracking.begin(run) is None
-    tracking.end(run, "completed")
-    assert time.monotonic() - started < 15
+    with at_most():
+        assert tracking.begin(run) is None
+        tracking.end(run, "completed")
     assert "pixtrack sync" in caplog.text
 
 
