@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
+
+from tests.doubles import prefect_servers
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
@@ -59,6 +64,31 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
     config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
+
+
+@pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of Prefect's, for `prefect_servers.copy_database`: made once for all."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # of all processes
+    made = folder / "prefect.db"
+    with FileLock(folder / "prefect.db.lock"):
+        if not made.exists():
+            shutil.move(prefect_servers.make_database(folder / "prefect_database"), made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API's address of a user's Prefect server, for all tests that need any: PREFECT_API_URL.
+
+    A command that starts its own takes twice as long.
+    """
+    home = tmp_path_factory.mktemp("prefect_server")
+    prefect_servers.copy_database(prefect_database, home)
+    with prefect_servers.plain_server(home) as api:
+        yield api
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

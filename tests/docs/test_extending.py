@@ -66,7 +66,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(copy: Path, command: str) -> subprocess.CompletedProcess[str]:
+def run(copy: Path, command: str, prefect_api: str) -> subprocess.CompletedProcess[str]:
     """A command of the page, with the copy's pixtrack."""
     program, *arguments = shlex.split(command)
     assert program == "pixtrack"
@@ -74,7 +74,11 @@ def run(copy: Path, command: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(kept)}
     return subprocess.run(
         [sys.executable, "-m", "pixtrack", *arguments],
-        cwd=copy, env={**environment, "PYTHONPATH": str(copy), "PIXTRACK_HOME": str(copy / "data")},
+        cwd=copy,
+        env={
+            **environment, "PYTHONPATH": str(copy), "PIXTRACK_HOME": str(copy / "data"),
+            "PREFECT_API_URL": prefect_api,
+        },
         capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 
@@ -98,14 +102,14 @@ def test_what_is_added_passes_the_linter(copy: Path) -> None:
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_commands_of_the_page_work(copy: Path) -> None:
+def test_the_commands_of_the_page_work(copy: Path, prefect_api: str) -> None:
     commands = [
         line for block in blocks() if block.language == "sh" for line in block.text.splitlines()
     ]
     assert len(commands) >= 6
     for command in commands:
-        done = run(copy, command)
+        done = run(copy, command, prefect_api)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr[-3000:]}"
-    scored = run(copy, "pixtrack runs --json").stdout
+    scored = run(copy, "pixtrack runs --json", prefect_api).stdout
     assert "parrot" in scored and "tiny" in scored and "widths" in scored
-    assert "same_length" in run(copy, "pixtrack runs show parrot@tiny").stdout
+    assert "same_length" in run(copy, "pixtrack runs show parrot@tiny", prefect_api).stdout

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pixtrack.tasks.servers.launcher import free_port
+from tests.doubles.prefect_servers import copy_database
 from tests.doubles.processes import end_group
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,9 +42,10 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """`pixtrack deploy` and `pixtrack worker`, on a free port, with a data home of their own."""
     home = tmp_path_factory.mktemp("stack")
+    copy_database(prefect_database, home / "prefect")
     environment = {
         **os.environ,
         "PIXTRACK_HOME": str(home / "data"),

@@ -18,7 +18,6 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from pixtrack.tasks.runs.journal import read_answers
-from pixtrack.tasks.servers.launcher import Server, free_port, running
 from pixtrack.tasks.tracking.lifecycle import reap
 from tests.doubles.endpoint import Endpoint, Reply, completion, held_after
 from tests.doubles.patience import wait_until
@@ -100,17 +99,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prefect_server(home: Path) -> Iterator[None]:
-    """A real Prefect server, one for the module: a start costs each command five seconds."""
-    port = free_port(0)
-    command = (sys.executable, "-m", "prefect", "server", "start", "--no-ui",
-               "--host", "127.0.0.1", "--port", str(port))  # fmt: skip
-    settings = {**environment(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    api = f"http://127.0.0.1:{port}/api"
-    with running(Server("Prefect", command, settings, f"{api}/health", home / "prefect.log")):
-        SERVER["PREFECT_API_URL"] = api
-        yield
-        SERVER.clear()
+def use_the_server(prefect_api: str) -> Iterator[None]:
+    """All commands here use one server."""
+    SERVER["PREFECT_API_URL"] = prefect_api
+    yield
+    SERVER.clear()
 
 
 @pytest.fixture

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_model
-from pixtrack.configs.paths import PACKAGE_ROOT
 from pixtrack.flows.cells import CellOutcome
 from pixtrack.flows.evaluate import group_outcome
 from pixtrack.flows.report import print_group
@@ -80,27 +73,3 @@ def test_the_table_has_a_line_a_dataset_and_says_how_answers_were_read() -> None
     assert "│ b       │ –" in text
     assert "a: reasoning: 50% never reached an answer (1 of 2)" in text
     assert "/runs/a/answers.jsonl" in text
-
-
-@pytest.mark.engine
-def test_a_group_is_evaluated_with_one_engine_start(tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE_ROOT / "configs", tmp_path / "configs")
-    (tmp_path / "configs" / "groups" / "two.yaml").write_text(
-        "title: Two sizes\ndatasets: [sample-6, sample-7]\n"
-    )
-    hidden = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI")
-    environment = {k: v for k, v in os.environ.items() if k not in hidden}
-    home = tmp_path / "home"
-    environment |= {"PIXTRACK_HOME": str(home), "PIXTRACK_CONFIGS": str(tmp_path / "configs")}
-    done = subprocess.run(
-        [PIXTRACK, "eval", "--dataset", "two", "--model", "pixtral-random", "-n", "4", "--json"],
-        env=environment, capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    shown = json.loads(done.stdout)
-    assert [(run["dataset"], run["answered"]) for run in shown["runs"]] == [
-        ("sample-6", 4), ("sample-7", 4),
-    ]  # fmt: skip
-    assert all(run["mlflow_run_id"] for run in shown["runs"])
-    log = (home / "logs" / "engine-pixtral-random.log").read_text()
-    assert log.count("Initializing a V1 LLM engine") == 1

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ from pixtrack.configs.paths import Home
 from pixtrack.tasks.servers.launcher import free_port
 from pixtrack.tasks.servers.login import login
 from tests.browser import chromium
+from tests.doubles.prefect_servers import copy_database, plain_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(300)]
 selenium = pytest.importorskip(
@@ -110,8 +112,9 @@ class Pages:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+def pages(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     home = tmp_path_factory.mktemp("home")
+    copy_database(prefect_database, home / "prefect")
     mlflow, prefect = free_port(), free_port()
     command = [sys.executable, "-m", "pixtrack", "ui", "--all"]
     command += ["--port", str(mlflow), "--prefect-port", str(prefect)]
@@ -191,17 +194,13 @@ def test_a_page_under_another_name_of_this_machine_makes_nothing(
 
 
 def test_without_the_guard_and_the_login_the_same_page_would_have_its_way(
-    browser: Any, pages: Pages, attacker: str, tmp_path: Path
+    browser: Any, pages: Pages, attacker: str, prefect_database: Path, tmp_path: Path
 ) -> None:
     """That the attack is one: Prefect's own server, as `prefect server start` sets it up."""
-    port = free_port()
-    environment = {**os.environ, "PREFECT_HOME": str(tmp_path), "DO_NOT_TRACK": "1"}
-    environment.pop("PREFECT_API_URL", None)
-    command = (sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--port", str(port))
-    from pixtrack.tasks.servers.launcher import Server, running
-
-    health = f"http://127.0.0.1:{port}/api/health"
-    with running(Server("Prefect", command, environment, health, tmp_path / "log")):
+    copy_database(prefect_database, tmp_path / "prefect")
+    with plain_server(tmp_path / "prefect") as api:
+        port = urlsplit(api).port
+        assert port
         open_to_all = Pages(pages.mlflow, port, "me:nothing")
         browser.get(attacker)
         browser.execute_async_script(ATTACK, open_to_all.at("127.0.0.1"), {})

@@ -28,7 +28,9 @@ def on_hub(hub: FakeHub, name: str) -> DatasetConfig:
 
 
 @pytest.mark.engine
-def test_the_card_is_asked_from_the_hub_with_one_engine_start(tmp_path: Path) -> None:
+def test_the_card_is_asked_from_the_hub_with_one_engine_start(
+    tmp_path: Path, prefect_api: str
+) -> None:
     members = load_group("pixtral_card").datasets
     configs, home = tmp_path / "configs", tmp_path / "home"
     shutil.copytree(PACKAGE_ROOT / "configs", configs)
@@ -40,7 +42,7 @@ def test_the_card_is_asked_from_the_hub_with_one_engine_start(tmp_path: Path) ->
         environment = {k: v for k, v in os.environ.items() if k not in hidden}
         environment |= {
             "PIXTRACK_HOME": str(home), "PIXTRACK_CONFIGS": str(configs),
-            "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "PREFECT_API_URL": prefect_api, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "cache"),
         }  # fmt: skip
         done = subprocess.run(
             [PIXTRACK, "eval", "--dataset", "pixtral_card", "--model", "pixtral-random", "--json"],
@@ -51,6 +53,7 @@ def test_the_card_is_asked_from_the_hub_with_one_engine_start(tmp_path: Path) ->
     assert list(runs) == list(members)
     for run in runs.values():
         assert (run["n"], run["answered"], run["failed"]) == (4, 4, 0)
+        assert run["mlflow_run_id"]
         assert run["metrics"][run["headline"]]["n"] == 4
     assert set(runs["chartqa_test"]["by"]["question_type"]) == {"human_test", "augmented_test"}
     # A model with random weights never gives a final answer, and that is counted.

@@ -39,13 +39,13 @@ def run(environment: dict[str, str], *arguments: str, seconds: int = 280) -> Any
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, prefect_api: str) -> dict[str, str]:
     """Configurations and a data home of one's own."""
     shutil.copytree(PACKAGE_ROOT / "configs", tmp_path / "configs")
     hidden = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI")
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     own = {"PIXTRACK_HOME": tmp_path / "home", "PIXTRACK_CONFIGS": tmp_path / "configs"}
-    return {**kept, **{name: str(path) for name, path in own.items()}}
+    return {**kept, "PREFECT_API_URL": prefect_api, **{name: str(own[name]) for name in own}}
 
 
 @pytest.mark.engine

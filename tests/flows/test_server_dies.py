@@ -32,6 +32,7 @@ from pixtrack.tasks.servers.prefect_server import prefect_server
 from tests.doubles.door import Door, Mode
 from tests.doubles.endpoint import Endpoint, held_after
 from tests.doubles.patience import wait_until
+from tests.doubles.prefect_servers import copy_database
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
 
@@ -77,8 +78,10 @@ class Command:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def home(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    copy_database(prefect_database, home / "prefect")
+    return home
 
 
 EVAL = ("-m", "pixtrack", "eval", "--model", "endpoint", "--limit", str(QUESTIONS), "--json")
@@ -172,9 +175,12 @@ class Users:
 
 
 @pytest.fixture(scope="module")
-def users_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
+def users_server(
+    prefect_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[int, str]]:
     """A real server of the user's: its port and its login."""
     folder = Home(tmp_path_factory.mktemp("users"))
+    copy_database(prefect_database, folder.prefect)
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PREFECT_HOME", raising=False)
