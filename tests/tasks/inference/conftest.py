@@ -10,6 +10,7 @@ import pytest
 from pixtrack.tasks.download.generated import write_random_pixtral
 from pixtrack.tasks.records import ImageRef, Request
 from pixtrack.tasks.runs.protocol import EngineSpec
+from tests.doubles import child_imports
 from tests.doubles.asking import RunningEngine, draw_images, questions
 
 
@@ -54,5 +55,9 @@ def running_engine(
 
     `running_engine.ask(requests, sampling)` gives answers by index.
     """
-    with RunningEngine(tiny_spec, tmp_path_factory.mktemp("engine")) as engine:
-        yield engine
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(child_imports.VARIABLE, "1")
+        engine = RunningEngine(tiny_spec, tmp_path_factory.mktemp("engine"))
+        with engine:
+            patch.undo()
+            yield engine

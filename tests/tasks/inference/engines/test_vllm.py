@@ -21,6 +21,7 @@ from pixtrack.tasks.inference.host.environment import child_environment
 from pixtrack.tasks.records import Request
 from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.doubles.asking import RunningEngine
+from tests.doubles.child_imports import PARENTS_ALONE, imported
 from tests.doubles.processes import below, kill_at_once
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -35,6 +36,17 @@ def test_the_engine_tells_what_it_can_do(running_engine: RunningEngine) -> None:
     assert told["start_seconds"] == pytest.approx(
         told["import_seconds"] + told["config_seconds"] + told["load_seconds"], abs=0.1
     )
+
+
+def test_the_child_imports_nothing_of_the_other_steps(
+    running_engine: RunningEngine, ask_about: Ask
+) -> None:
+    running_engine.ask(ask_about(1, 2))
+    modules = imported(running_engine.folder / "engine.log")
+    assert "pixtrack.tasks.inference.engines.vllm" in modules
+    ours = {module for module in modules if module.startswith("pixtrack")}
+    assert not sorted(filter(PARENTS_ALONE.match, ours))
+    assert not {"prefect", "mlflow"} & modules
 
 
 def test_answers_are_the_same_however_often_they_are_asked(
