@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 from pixtrack.tasks.owners import owner, owner_is_dead
+from tests.doubles.patience import wait_until
 
 
 def test_an_owner_is_dead_only_where_that_is_certain() -> None:
@@ -23,9 +23,7 @@ def test_another_process_is_named_by_its_number() -> None:
     named = owner(child.pid)
     assert not owner_is_dead(named)
     child.kill()
-    deadline = time.monotonic() + 5  # the kernel takes a moment
-    while not owner_is_dead(named) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: owner_is_dead(named), "the kernel has taken note")
     assert owner_is_dead(named)  # also before its parent has asked for its end
     child.wait()
     assert owner_is_dead(named)
