@@ -60,13 +60,17 @@ def _streamed(whole: dict[str, Any]) -> bytes:
 Answer = Callable[[dict[str, Any]], Reply]
 
 
-def held_after(number: int, release: threading.Event) -> Answer:
-    """The first so many questions are answered at once, the others once `release` is set.
+def held_after(number: int, release: threading.Event, delay_seconds: float = 0.0) -> Answer:
+    """The first so many questions are answered at once or so, the others once `release` is set.
 
     So a run is in its middle for as long as a test wants, however busy the machine is.
     """
     asked = itertools.count()
-    return lambda body: Reply(completion("42"), held=release if next(asked) >= number else None)
+    return lambda body: Reply(
+        completion("42"),
+        delay_seconds=delay_seconds,
+        held=release if next(asked) >= number else None,
+    )
 
 
 class _Server(ThreadingHTTPServer):

@@ -62,15 +62,14 @@ def test_a_resumed_run_takes_the_step_that_the_unbroken_one_takes(
     config, batch, tmp_path: Path
 ) -> None:
     first = Training(config, tmp_path, "cpu", compiled=False)
-    for _ in range(3):
-        first.step(batch, 1.0)
+    first.step(batch, 1.0)
     first.save()
     second = Training(config, tmp_path, "cpu", compiled=False)
     assert second.load()
     unbroken = [float(first.step(batch, 1.0)[0]) for _ in range(2)]
     resumed = [float(second.step(batch, 1.0)[0]) for _ in range(2)]
     assert resumed == pytest.approx(unbroken, rel=1e-5)
-    assert second.progress.step == first.progress.step == 5
+    assert second.progress.step == first.progress.step == 3
 
 
 def test_a_stopped_call_goes_on_and_draws_no_page_twice(config, batch, tmp_path: Path) -> None:
