@@ -22,6 +22,7 @@ from pixtrack.flows.reported import beside
 from pixtrack.tasks.cells import resolve_cells, resolve_model
 from pixtrack.tasks.prefecting import reports
 from pixtrack.tasks.runs.opening import Cell
+from pixtrack.tasks.runs.selection import Selection, scope_words, selection_of
 from pixtrack.tasks.tracking import default_recorder
 
 
@@ -38,8 +39,9 @@ def run_name(dataset: str, model: str, prompt: str | None, cells: Sequence[Cell]
     """
     prompts = {cell.prompt.name for cell in cells}
     shown = prompts.pop() if len(prompts) == 1 else (prompt or "")
-    limit = cells[0].limit
-    parts = [model, dataset, shown, f"first {limit}" if limit else ""]
+    selection = cells[0].selection
+    scope = selection.words if selection else scope_words(cells[0].limit, {})
+    parts = [model, dataset, shown, scope]
     return " · ".join(part for part in parts if part)
 
 
@@ -56,6 +58,8 @@ def evaluate(
     system: str | None = None,
     seed: Annotated[int | None, Field(ge=0)] = None,
     cluster: str | None = None,
+    sample: Annotated[int | None, Field(ge=1)] = None,
+    questions: list[str] | None = None,
 ) -> State[dict[str, Any]]:
     """Evaluates a model on a dataset: check, fetch, prepare, ask, score, log, report.
 
@@ -73,17 +77,27 @@ def evaluate(
         temperature: of the draw of an answer; empty: 0, the likeliest answer
         max_tokens: output limit; empty: the prompt's
         system: system prompt; empty: the prompt's
-        seed: of the draw, at a temperature above 0
+        seed: of the draw of answers, at a temperature above 0, and of `sample`
         cluster: a Ray cluster whose nodes take the replicas: HOST:PORT, or auto for that of the
             machine on which the flow runs
+        sample: ask so many questions, drawn in whole image groups, types mixed as in the dataset
+        questions: ask the questions with these ids
 
     Returns the run's summary; of a group, what `group_outcome` says. Ends as failed where too many
     samples failed, or a dataset of the group could not be asked.
     """
     report_lines(flow_run.get_id())
-    settings = Settings(temperature=temperature, max_tokens=max_tokens, system=system, seed=seed)
+    selection = selection_of(limit, sample, seed, questions)
+    settings = Settings(
+        temperature=temperature,
+        max_tokens=max_tokens,
+        system=system,
+        seed=seed if temperature or sample is None else None,
+    )
     return beside(
-        lambda: _evaluated(dataset, model, prompt, limit, model_dir, engine, settings, cluster)
+        lambda: _evaluated(
+            dataset, model, prompt, limit, model_dir, engine, settings, cluster, selection
+        )
     )
 
 
@@ -96,11 +110,12 @@ def _evaluated(
     engine: dict[str, Any] | None,
     settings: Settings,
     cluster: str | None,
+    selection: Selection | None,
 ) -> State[dict[str, Any]]:
     config, reason = resolve_model(model, engine, cluster)
     if reason:
         PAGE.info("no model named, so %s: %s", config.name, reason)
-    cells = resolve_cells(dataset, config, prompt, limit, settings)
+    cells = resolve_cells(dataset, config, prompt, limit, settings, selection)
     reports.rename_flow_run(flow_run.get_id(), run_name(dataset, config.name, prompt, cells))
     directory = Path(model_dir) if model_dir else None
     outcomes = run_cells(cells, data_home(), default_recorder(), directory)

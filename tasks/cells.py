@@ -28,6 +28,7 @@ from pixtrack.configs.schema import (
 )
 from pixtrack.tasks.environment import find_model
 from pixtrack.tasks.runs.opening import Cell
+from pixtrack.tasks.runs.selection import Selection
 from pixtrack.tasks.scoring.metrics import functions_of
 from pixtrack.tasks.scoring.postprocess import check_steps
 
@@ -40,6 +41,7 @@ def resolve_cell(
     prompt: str | None = None,
     limit: int | None = None,
     settings: Settings | None = None,
+    selection: Selection | None = None,
 ) -> Cell:
     """Makes the cell of a dataset, a model and a prompt.
 
@@ -49,6 +51,7 @@ def resolve_cell(
         prompt: its name; None or "default": the dataset's own
         limit: ask only the first questions
         settings: how answers are drawn, before what the prompt says
+        selection: which questions to ask, in place of `limit`
 
     Raises:
         UserError: a name is unknown (of the dataset, the prompt, one of the dataset's metrics, or
@@ -63,7 +66,7 @@ def resolve_cell(
     settings = settings or Settings()
     if settings.seed is not None and not settings.temperature:
         logger.warning("--seed changes nothing at temperature 0: give --temperature too")
-    return Cell(model, config, settings.of_prompt(chosen), limit, settings)
+    return Cell(model, config, settings.of_prompt(chosen), limit, settings, selection=selection)
 
 
 def _check_shots(prompt: PromptConfig, dataset: DatasetConfig) -> None:
@@ -83,13 +86,17 @@ def resolve_cells(
     prompt: str | None = None,
     limit: int | None = None,
     settings: Settings | None = None,
+    selection: Selection | None = None,
 ) -> list[Cell]:
     """The cell of a dataset, or the cells of a group's datasets in the group's order.
 
     The arguments are those of `resolve_cell`, which says what is raised; UserError also for a group
     whose file cannot be read.
     """
-    return [resolve_cell(member, model, prompt, limit, settings) for member in dataset_names(name)]
+    members = dataset_names(name)
+    if selection is not None and selection.questions and len(members) > 1:
+        raise UserError(f"--questions names questions of one dataset, and {name} is a group")
+    return [resolve_cell(member, model, prompt, limit, settings, selection) for member in members]
 
 
 def resolve_model(

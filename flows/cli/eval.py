@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pixtrack.configs.paths import Home
     from pixtrack.configs.schema import ModelConfig, Settings
     from pixtrack.tasks.runs.opening import Cell
+    from pixtrack.tasks.runs.selection import Selection
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +61,16 @@ def register(app: typer.Typer) -> None:
         ] = None,
         limit: Annotated[
             int | None,
-            typer.Option("--limit", "-n", min=1, help="Only the first N questions of a dataset."),
+            typer.Option(
+                "--limit", "-n", min=1, help="Only the first N questions, as the file has them."
+            ),
+        ] = None,
+        sample: Annotated[
+            int | None,
+            typer.Option(min=1, help="N questions drawn by image, types mixed as in the whole."),
+        ] = None,
+        questions: Annotated[
+            Path | None, typer.Option(help="A file of question ids, one a line: only those.")
         ] = None,
         size: Annotated[
             int | None,
@@ -86,7 +96,8 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help='System prompt ("": none); default: the prompt\'s.')
         ] = None,
         seed: Annotated[
-            int | None, typer.Option(min=0, help="Of the draw, at a temperature above 0.")
+            int | None,
+            typer.Option(min=0, help="Of --sample, and of answers at a temperature above 0."),
         ] = None,
         dry_run: DryRunOption = False,
         as_json: Annotated[
@@ -103,21 +114,37 @@ def register(app: typer.Typer) -> None:
         """
         from pixtrack.configs.loading import sized
         from pixtrack.configs.schema import Settings
+        from pixtrack.tasks.runs.selection import read_ids, selection_of
 
         dataset = sized(dataset, size)
         given = given_options(engine, tensor_parallel, data_parallel)
         settings = Settings(
-            temperature=temperature, max_tokens=max_tokens, system=system, seed=seed
+            temperature=temperature,
+            max_tokens=max_tokens,
+            system=system,
+            seed=seed if temperature or sample is None else None,
         )
+        ids = read_ids(questions) if questions else None
+        selection = selection_of(limit, sample, seed, ids)
         if dry_run:
             from pixtrack.tasks.cells import resolve_cells, resolve_model
 
             config, _reason = resolve_model(model, given, cluster)
-            cells = resolve_cells(dataset, config, prompt, limit, settings)
+            cells = resolve_cells(dataset, config, prompt, limit, settings, selection)
             show_dry_run(cells, model_dir, as_json)
             return
         run_evaluation(
-            dataset, model, prompt, limit, model_dir, given, settings, as_json, timings, cluster
+            dataset,
+            model,
+            prompt,
+            limit,
+            model_dir,
+            given,
+            settings,
+            as_json,
+            timings,
+            cluster,
+            selection,
         )
 
 
@@ -132,6 +159,7 @@ def run_evaluation(
     as_json: bool,
     timings: bool,
     cluster: str | None = None,
+    selection: Selection | None = None,
 ) -> None:
     """The body of the command: starts the slow parts, runs the flow, and shows the outcome."""
     from pixtrack.configs.paths import home as data_home
@@ -144,7 +172,7 @@ def run_evaluation(
     home = data_home()
     with timed("configuration"):
         config, reason = resolve_model(model, engine, cluster)
-        cells = resolve_cells(dataset, config, prompt, limit, settings)
+        cells = resolve_cells(dataset, config, prompt, limit, settings, selection)
         if config.cluster or (engine.get("data_parallel_size") or 1) > 1:
             with timed("cluster"):
                 from pixtrack.tasks.inference.clusters import check_cluster
@@ -178,7 +206,7 @@ def run_evaluation(
                 str(model_dir) if model_dir else None,
                 engine or None,
                 cluster=cluster,
-                **settings.model_dump(exclude_none=True),
+                **_given(settings, selection),
             )
     finally:
         with timed("closing"):
@@ -187,6 +215,18 @@ def run_evaluation(
             close_early()
             prefect.stop()
     _show(summary, as_json, timings)
+
+
+def _given(settings: Settings, selection: Selection | None) -> dict[str, Any]:
+    """What the flow is given besides: only what the command has named."""
+    given: dict[str, Any] = settings.model_dump(exclude_none=True)
+    if selection is not None and selection.questions:
+        given["questions"] = list(selection.questions)
+    elif selection is not None:
+        given["sample"] = selection.sample
+        if selection.seed:
+            given["seed"] = selection.seed
+    return given
 
 
 def _start_engine(

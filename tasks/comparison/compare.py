@@ -291,7 +291,10 @@ def _loaded(runs: Sequence[RunDirectory], baseline: RunDirectory | str | None) -
     seen: dict[tuple[str, str], LoadedRun] = {}
     for run in loaded.values():
         key = run.record.dataset, run.record.fingerprint
-        if key in seen and seen[key].record.limit == run.record.limit:
+        if key in seen and (seen[key].record.limit, seen[key].record.selection) == (
+            run.record.limit,
+            run.record.selection,
+        ):
             raise UserError(
                 f"{seen[key].record.name} and {run.record.name} are the same run: one fingerprint"
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 from pixtrack.configs.errors import UserError, unknown_name
 from pixtrack.tasks.comparison.load import LoadedRun
+from pixtrack.tasks.runs.selection import scope_words
 
 MISMATCHES = ("prompt", "questions", "metric")
 """What --allow lets through."""
@@ -31,12 +32,14 @@ def check_questions(runs: Sequence[LoadedRun], allow: Collection[str]) -> list[s
                 f"they were asked different versions of {run.record.dataset} (digests "
                 f"{first.record.dataset_digest[:12]} and {run.record.dataset_digest[:12]})"
             )
-        elif run.record.limit != first.record.limit:
+        elif (run.record.limit, run.record.selection) != (
+            first.record.limit,
+            first.record.selection,
+        ):
             limits = [
-                f"the first {one.record.limit}" if one.record.limit else "all"
-                for one in (first, run)
+                scope_words(one.record.limit, one.record.selection) or "all" for one in (first, run)
             ]
-            reason = f"one was asked {limits[0]} and the other {limits[1]} of the questions"
+            reason = f"they were asked different questions ({limits[0]}; {limits[1]})"
         else:
             continue
         if "questions" not in allow:

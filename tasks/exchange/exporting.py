@@ -74,8 +74,8 @@ def _check_questions(record: RunRecord, count: int) -> None:
     """Raises UserError for a run that does not cover the whole dataset."""
     if record.limit:
         raise UserError(
-            f"{record.name}: asked the first {record.limit:,} questions only, and a submission needs "
-            "all of them: run `pixtrack eval` without --limit; these answers are taken over"
+            f"{record.name}: asked only {record.limit:,} questions, and a submission needs "
+            "all of them: run `pixtrack eval` without --limit, --sample or --questions; these answers are taken over"
         )
     try:
         expected = load_dataset(record.dataset).questions

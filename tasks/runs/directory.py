@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,6 +119,10 @@ class RunRecord(BaseModel):
     model_title: str = ""
     prompt: str
     limit: int | None
+    """How many questions it asks, where it does not ask all: the first ones, or `selection`'s."""
+    selection: dict[str, Any] = Field(default_factory=dict)
+    """How its questions were chosen (`sample` and `seed`, or `questions`: their ids), and which
+    rows they are (`indices`); {} for all, and for the first ones."""
     headline: str
     metrics: tuple[str, ...]
     weights: Literal["trained", "random"] = "trained"
@@ -158,10 +163,24 @@ def fingerprint(identity: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def run_name(model: str, prompt: str, digest: str, limit: int | None) -> str:
-    """A run's folder name: model--prompt[--first20]--fingerprint."""
-    first = f"--first{limit}" if limit else ""
-    return f"{model}--{prompt}{first}--{digest[:12]}"
+def run_name(
+    model: str,
+    prompt: str,
+    digest: str,
+    limit: int | None,
+    selection: Mapping[str, Any] | None = None,
+) -> str:
+    """A run's folder name: model--prompt[--first20]--fingerprint.
+
+    A sample is `--sample20-seed0`; named questions are `--questions20-` and a digest of which.
+    """
+    part = f"--first{limit}" if limit else ""
+    if selection and "sample" in selection:
+        part = f"--sample{limit}-seed{selection.get('seed', 0)}"
+    elif selection:
+        which = hashlib.sha256(json.dumps(selection["indices"]).encode()).hexdigest()[:8]
+        part = f"--questions{limit}-{which}"
+    return f"{model}--{prompt}{part}--{digest[:12]}"
 
 
 class RunDirectory:

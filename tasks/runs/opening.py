@@ -41,6 +41,7 @@ from pixtrack.tasks.runs.left_parts import take_over_parts
 from pixtrack.tasks.runs.lock import RunLock
 from pixtrack.tasks.runs.protocol import Job
 from pixtrack.tasks.runs.requests import PageRule, build_requests, check_shots
+from pixtrack.tasks.runs.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,13 @@ class Cell:
     """What the command says of how answers are drawn; its part in the prompt is applied already."""
     shots: tuple[Sample, ...] = ()
     """The worked examples of the prompt, once its dataset is prepared."""
+    selection: Selection | None = None
+    """Which samples, where it is neither all nor the first ones."""
 
     def samples(self, prepared: PreparedDataset) -> tuple[Sample, ...]:
-        """The samples that this run asks: all of the dataset, or the first `limit`."""
+        """The samples that this run asks: the selected ones, the first `limit`, or all."""
+        if self.selection is not None:
+            return self.selection.choose(prepared.samples)
         return prepared.samples[: self.limit] if self.limit else prepared.samples
 
     @property
@@ -205,13 +210,19 @@ def open_run(
     the run locked.
     """
     print_ = fingerprint(identity)
-    limit = cell.limit if cell.limit and cell.limit < len(prepared.samples) else None
-    name = run_name(cell.model.name, cell.prompt.name, print_, limit)
+    samples = cell.samples(prepared)
+    limit = len(samples) if len(samples) < len(prepared.samples) else None
+    selection: dict[str, Any] = {}
+    if cell.selection is not None and limit:
+        rule = cell.selection.model_dump(mode="json", exclude_defaults=True)
+        selection = {**rule, "indices": [sample.index for sample in samples]}
+    name = run_name(cell.model.name, cell.prompt.name, print_, limit, selection)
     directory = RunDirectory.of(home, cell.dataset.name, name)
     lock = RunLock(directory)
     lock.acquire()
     try:
-        return _open_locked(directory, lock, cell, prepared, identity, limit, flow_run_id)
+        scope = (samples, limit, selection)
+        return _open_locked(directory, lock, cell, prepared, identity, scope, flow_run_id)
     except BaseException:
         lock.release()
         raise
@@ -223,12 +234,12 @@ def _open_locked(
     cell: Cell,
     prepared: PreparedDataset,
     identity: dict[str, Any],
-    limit: int | None,
+    scope: tuple[tuple[Sample, ...], int | None, dict[str, Any]],
     flow_run_id: str | None,
 ) -> OpenRun:
+    samples, limit, selection = scope
     print_ = fingerprint(identity)
     take_over_parts(directory.journal_file, print_)
-    samples = cell.samples(prepared)
     check_shots(cell.shots, samples, cell.model)
     rule = PageRule.of(cell.dataset, cell.model, cell.shots)
     requests = tuple(build_requests(samples, cell.prompt, prepared.images, rule, cell.shots))
@@ -254,6 +265,7 @@ def _open_locked(
         model_title=cell.model.title,
         prompt=cell.prompt.name,
         limit=limit,
+        selection=selection,
         headline=cell.dataset.headline,
         metrics=cell.dataset.metrics,
         weights=cell.model.weights,

@@ -18,6 +18,7 @@ from pixtrack.tasks.datasets.sources import source_kind
 from pixtrack.tasks.records import Answer, Sample
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.runs.journal import read_answers, read_fingerprint
+from pixtrack.tasks.runs.selection import kept
 from pixtrack.tasks.scoring import ScoredRun
 from pixtrack.tasks.scoring.finishing import check_metrics
 from pixtrack.tasks.scoring.metrics import functions_of
@@ -146,7 +147,7 @@ def _score_run(
             f"{record.dataset_digest[:12]}, prepared is {digest[:12]}): its rows may differ; "
             f"name the annotation file with --annotations"
         )
-    chosen = samples[: record.limit] if record and record.limit else samples
+    chosen = kept(samples, record.limit, record.selection) if record else samples
     answers = read_answers(journal)
     not_asked = _not_asked(run, chosen)
     asked = [

@@ -14,6 +14,7 @@ from pixtrack.tasks.datasets.annotation_rows import annotation_samples
 from pixtrack.tasks.records import Sample
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
 from pixtrack.tasks.runs.journal import read_answers
+from pixtrack.tasks.runs.selection import kept
 from pixtrack.tasks.scoring.finishing import own_code, with_metrics, write_scores
 from pixtrack.tasks.scoring.scored import score_outputs
 from pixtrack.tasks.scoring.summaries import scores_changed, summarise, with_new_scores
@@ -98,4 +99,4 @@ def samples_of(
             f"{run.path}: answered on another version of {source} (digest "
             f"{record.dataset_digest[:12]}, now {digest[:12]}): its rows may differ"
         )
-    return samples[: record.limit] if record.limit else samples
+    return kept(samples, record.limit, record.selection)

@@ -20,6 +20,7 @@ import pandas as pd
 
 from pixtrack.configs.errors import UserError
 from pixtrack.tasks.runs.directory import RunDirectory, RunRecord, RunSummary
+from pixtrack.tasks.runs.selection import scope_words
 
 CONTENT_VERSION = 3
 """Raised when this module logs a run differently: finished runs are then logged again by `sync`."""
@@ -88,8 +89,8 @@ class RunContent:
         """`Pixtral-12B-2409 · guide`: what the run is called in every view."""
         record = self.record
         parts = [record.model_title or record.model, record.prompt]
-        if record.limit:
-            parts.append(f"first {record.limit}")
+        if scope := scope_words(record.limit, record.selection):
+            parts.append(scope)
         if record.imported_from:
             parts.append("imported")
         return " · ".join(parts)
@@ -242,7 +243,7 @@ def tags(content: RunContent) -> dict[str, str]:
         "engine_platform": str(engine.get("platform") or ""),
         "gpu": "" if record.imported_from else gpu_name(record.host, content.environment),
         "host": str(record.host.get("hostname") or record.host.get("name") or ""),
-        "scope": f"first {record.limit}" if record.limit else "full",
+        "scope": scope_words(record.limit, record.selection) or "full",
         "git_commit": record.git_commit,
         "imported_from": record.imported_from,
         "prefect.flow_run_id": record.prefect_flow_run_id or "",

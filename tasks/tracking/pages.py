@@ -13,6 +13,7 @@ import pandas as pd
 
 from pixtrack.tasks.runs.directory import Interval
 from pixtrack.tasks.runs.requests import letters
+from pixtrack.tasks.runs.selection import scope_words
 from pixtrack.tasks.scoring.beside import lines_beside
 from pixtrack.tasks.tracking.content import RunContent
 
@@ -62,10 +63,9 @@ def description(content: RunContent, links: Mapping[str, str] | None = None) -> 
         lines.append("The weights are random: these scores test the machinery, not a model.")
     if record.imported_from:
         lines.append(f"Imported from `{record.imported_from}`; not asked by pixtrack.")
-    if record.limit:
+    if scope := scope_words(record.limit, record.selection):
         lines.append(
-            f"Only the first {record.limit} questions: not comparable with full runs, and not on "
-            "the leaderboard."
+            f"Not all questions ({scope}): not comparable with full runs, not on the leaderboard."
         )
     if summary.history:
         last = summary.history[-1]

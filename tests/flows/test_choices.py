@@ -11,6 +11,7 @@ from pixtrack.configs.loading import names
 from pixtrack.configs.schema import DatasetConfig, DatasetGroup, ModelConfig, PromptConfig
 from pixtrack.flows.evaluate import evaluate, run_name
 from pixtrack.tasks.cells import resolve_cells, resolve_model
+from pixtrack.tasks.runs.selection import Selection
 
 SCHEMA = evaluate.parameters.model_dump(exclude_none=True)
 
@@ -58,3 +59,10 @@ def test_a_flow_run_is_called_by_what_it_asks(
     assert (
         run_name(dataset, model.name, prompt, resolve_cells(dataset, model, prompt, limit)) == name
     )
+
+
+def test_a_flow_run_on_a_sample_says_so() -> None:
+    model, _ = resolve_model("pixtral-nano")
+    cells = resolve_cells("sample", model, selection=Selection(sample=9, seed=2))
+    called = run_name("sample", model.name, None, cells)
+    assert called == "pixtral-nano · sample · plain · sample of 9, seed 2"

@@ -42,7 +42,7 @@ def test_changed_golds_are_pointed_out(docs: DatasetFactory) -> None:
 
 def test_unequal_limits_are_refused_unless_allowed(docs: DatasetFactory) -> None:
     a, b = docs.run("alpha"), docs.run("beta", seed=2, limit=25)
-    with pytest.raises(UserError, match=r"all and the other the first 25.*--allow questions"):
+    with pytest.raises(UserError, match=r"different questions .all; first 25.*--allow questions"):
         compare([a, b])
     dataset = compare([a, b], allow=["questions"]).datasets[0]
     assert dataset.questions == 25

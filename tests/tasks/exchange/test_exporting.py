@@ -49,7 +49,7 @@ def test_every_format_can_be_asked_for_by_name(tmp_path: Path) -> None:
 
 
 def test_a_run_over_the_first_questions_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"first 4 questions only.*without --limit"):
+    with pytest.raises(UserError, match=r"asked only 4 questions.*without --limit"):
         export_run(run_of(tmp_path, limit=4), "rrc")
 
 

@@ -33,7 +33,7 @@ def test_description_says_what_keeps_a_score_from_meaning_anything(run: RunDirec
     text = description(content)
     assert (
         "random weights" in text.splitlines()[0]
-        and "first 20 questions" in text
+        and "Not all questions (first 20)" in text
         and "old.csv" in text
     )
     assert content.run_name == "Alpha · short · first 20 · imported"
