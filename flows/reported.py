@@ -100,11 +100,13 @@ def beside(work: Callable[[], R]) -> R:
     `run_reported` sees to that for a command's flow. A worker has Prefect's engine run the flow,
     which would have every step wait for a server that has gone away, and fail of it.
     """
-    if is_reporting():
-        return work()
     outcome = Outcome(begun=True, flow_run_id=flow_run.get_id() or "")
+    if is_reporting() or not outcome.flow_run_id:
+        return work()
     try:
-        with reporting():
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(Exception):  # the server is away already
+                held.enter_context(reporting())
             result = work()
         outcome.note(result)
         return result
@@ -112,7 +114,7 @@ def beside(work: Callable[[], R]) -> R:
         outcome.error = error
         raise
     finally:
-        if outcome.flow_run_id and not reports().flush(DEADLINE_SECONDS):
+        if not reports().flush(DEADLINE_SECONDS):
             # The engine cannot tell the server either: a later command does.
             reaping.ended(data_home(), outcome.flow_run_id, outcome.ended, reported=False)
 

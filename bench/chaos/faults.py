@@ -27,8 +27,9 @@ WORKER, GUARD, PREFECT = "inference.worker.main", "host/guard.py", "prefect_app"
 SIGNAL_SECONDS = 10.0
 """A command that is asked to end ends within this time, whatever state it is in."""
 
-OTHER_SECONDS = 90.0
-"""A command that a fault has hit goes on to its end; one that has not by then hangs."""
+OTHER_SECONDS = 180.0
+"""A command that a fault has hit goes on to its end, with all that is left of the run; one that has
+not ended by then hangs, on a busy machine too."""
 
 Inject = Callable[[Scene, random.Random], str]
 """Injects a fault; returns what it hit, "" where there was nothing to hit at that moment."""

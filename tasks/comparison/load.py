@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,14 +98,4 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     if scores["index"].duplicated().any():
         twice = scores.loc[scores["index"].duplicated(), "index"].iloc[0]
         raise UserError(f"{directory.scores_file}: sample {twice} is in it twice")
-    return LoadedRun(directory, record, summary, scores, _read_config(directory))
-
-
-def _read_config(directory: RunDirectory) -> dict[str, Any]:
-    if not directory.config_file.exists():
-        return {}
-    try:
-        config = json.loads(directory.config_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{directory.config_file}: not valid JSON ({error})") from None
-    return config if isinstance(config, dict) else {}
+    return LoadedRun(directory, record, summary, scores, directory.read_config())

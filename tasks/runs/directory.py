@@ -222,17 +222,34 @@ class RunDirectory:
         """Replaces the record, whole or not at all."""
         write_atomically(self.record_file, record.model_dump_json(indent=2))
 
+    def read_config(self) -> dict[str, Any]:
+        """What config.json holds: model, dataset and prompt as they were; {} where there is none.
+
+        Raises UserError where it cannot be read.
+        """
+        if not self.config_file.is_file():
+            return {}
+        try:
+            config = json.loads(self.config_file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self.config_file}: not valid JSON ({reason}); the command that made the run "
+                "writes this file anew"
+            ) from None
+        return config if isinstance(config, dict) else {}
+
     def read_prompt(self, dataset: str) -> PromptConfig | None:
         """The prompt of config.json, as it is for that dataset.
 
         None where the run kept none: predictions of an unknown prompt that were imported. Raises
         UserError where it cannot be read.
         """
-        if not self.config_file.is_file():
-            return None
         try:
-            kept = json.loads(self.config_file.read_text(encoding="utf-8")).get("prompt")
+            kept = self.read_config().get("prompt")
             return PromptConfig.model_validate(kept).for_dataset(dataset) if kept else None
+        except UserError:
+            raise
         except (ValueError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(

@@ -57,10 +57,7 @@ class RunContent:
         record = run.read_record()
         if record is None:
             raise UserError(f"{run.path}: not a run directory (no run.json)")
-        config: dict[str, Any] = {}
-        if run.config_file.exists():
-            config = json.loads(run.config_file.read_text(encoding="utf-8"))
-        return cls(run, record, run.read_summary(), config)
+        return cls(run, record, run.read_summary(), run.read_config())
 
     @cached_property
     def scores(self) -> pd.DataFrame | None:
@@ -71,10 +68,13 @@ class RunContent:
 
     @cached_property
     def environment(self) -> list[dict[str, Any]]:
-        """The checks of environment.json; [] where there is none."""
+        """The checks of environment.json; [] where there is none that can be read."""
         if not self.run.environment_file.exists():
             return []
-        found = json.loads(self.run.environment_file.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(self.run.environment_file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            return []  # damaged, and of no use to anybody else
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     @cached_property

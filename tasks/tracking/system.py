@@ -49,8 +49,13 @@ class _Sampler(threading.Thread):
         while not self._halt.wait(max(self._every, (time.monotonic() - started) / _LONG_RUN_SHARE)):
             values = _sample(monitors)
             line = json.dumps({"at": int(time.time() * 1000), "metrics": values})
-            with samples_file(self._run).open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            try:
+                with samples_file(self._run).open("a", encoding="utf-8") as file:
+                    file.write(line + "
+")
+            except OSError as error:  # a full disk: the run itself says so
+                logger.debug("no more samples of the machine: %s", error)
+                return
 
     def stop(self) -> None:
         self._halt.set()

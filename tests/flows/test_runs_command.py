@@ -373,3 +373,19 @@ def test_a_damaged_record_hides_no_other_run_and_says_that_no_answer_is_lost(
     assert [row["name"] for row in listed()] == [other.path.name]
     (warning,) = caplog.messages
     assert str(run.record_file) in warning and "nothing that was answered is lost" in warning
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\x00" * 20, '{"n": ' + "9" * 5_000])
+def test_a_damaged_configuration_of_a_run_is_one_line_and_one_of_others_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("PIXTRACK_HOME", str(tmp_path))
+    docs = DatasetFactory(Home(tmp_path), questions=24, images=6)
+    run, other = finished_run(docs, "alpha"), finished_run(docs, "beta")
+    run.config_file.write_text(text)
+    run.environment_file.write_text(text)
+    error = pixtrack("runs", "show", run.path.name).exception
+    assert isinstance(error, UserError)
+    assert str(run.config_file) in str(error) and "writes this file anew" in str(error)
+    other.environment_file.write_text(text)  # of use to nobody else: left out
+    assert pixtrack("runs", "show", other.path.name).exit_code == 0

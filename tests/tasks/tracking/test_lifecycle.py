@@ -4,12 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pixtrack.configs.paths import Home
 from pixtrack.tasks.runs.directory import RunDirectory
-from pixtrack.tasks.tracking import begin, end, interrupted, reap, tracking_uri
+from pixtrack.tasks.tracking import begin, end, interrupted, reap, system, tracking_uri
 from pixtrack.tasks.tracking.links import TrackedRun, read_tracked, tracked_file, write_tracked
 from tests.doubles.finished_runs import finished_run
 from tests.doubles.patience import wait_until
@@ -104,6 +108,20 @@ def test_samples_that_a_torn_line_follows_are_sent_once(
     assert send(run, run_id or "", tracking_uri()) == 0
     history = mlflow.get_metric_history(run_id, "system/x")
     assert [(one.step, one.value) for one in history] == [(0, 1.0), (5, 2.0)]
+
+
+def test_a_disk_that_takes_no_samples_ends_the_sampling_in_silence(
+    home: Home, dataset: DatasetFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", broken.append)
+    monkeypatch.setattr(system, "samples_file", lambda _run: tmp_path / "no such folder" / "file")
+    run = finished_run(dataset)
+    system.start(run, None, "")
+    sampler = system._samplers[run.path]
+    sampler.join(timeout=60)
+    assert not sampler.is_alive() and not broken
+    system.stop(run)
 
 
 def test_a_password_in_the_stores_address_is_not_kept(dataset: DatasetFactory) -> None:
