@@ -51,8 +51,7 @@ class _Sampler(threading.Thread):
             line = json.dumps({"at": int(time.time() * 1000), "metrics": values})
             try:
                 with samples_file(self._run).open("a", encoding="utf-8") as file:
-                    file.write(line + "
-")
+                    file.write(line + "\n")
             except OSError as error:  # a full disk: the run itself says so
                 logger.debug("no more samples of the machine: %s", error)
                 return

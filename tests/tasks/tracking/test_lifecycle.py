@@ -117,7 +117,7 @@ def test_a_disk_that_takes_no_samples_ends_the_sampling_in_silence(
     monkeypatch.setattr(threading, "excepthook", broken.append)
     monkeypatch.setattr(system, "samples_file", lambda _run: tmp_path / "no such folder" / "file")
     run = finished_run(dataset)
-    system.start(run, None, "")
+    system.start(run)
     sampler = system._samplers[run.path]
     sampler.join(timeout=60)
     assert not sampler.is_alive() and not broken
