@@ -96,4 +96,4 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
             process.wait(5)  # Prefect's worker now and then does not end by itself
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(5)
+            process.wait()

