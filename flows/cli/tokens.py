@@ -139,6 +139,7 @@ def _print_report(counted: CountedDataset) -> None:
     from rich.table import Table
 
     from pixtrack.flows.terminal import DataConsole
+    from pixtrack.tasks.inference.counting import in_fp8
 
     report, seconds = counted.report, counted.seconds
     console = DataConsole(soft_wrap=True)
@@ -176,8 +177,9 @@ def _print_report(counted: CountedDataset) -> None:
     if report.refused:
         console.print(f"refused: {report.refused:,} ({report.refusal})", highlight=False)
     if seconds:
+        weights = "fp8" if in_fp8(counted.model) else "bf16"
         console.print(
-            f"time on one H100 80GB, bf16, {report.max_tokens} output tokens each: "
+            f"time on one H100 80GB, {weights}, {report.max_tokens} output tokens each: "
             f"{_duration(seconds[0])} at the limit, {_duration(seconds[1])} as measured",
             highlight=False,
         )

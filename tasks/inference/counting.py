@@ -184,7 +184,7 @@ def count_dataset(
         refuse=False,
     )
     arithmetic = _arithmetic(model, home, model_dir)
-    seconds = estimated_seconds(report, arithmetic) if arithmetic else None
+    seconds = estimated_seconds(report, arithmetic, in_fp8(model)) if arithmetic else None
     return CountedDataset(model, dataset.name, prompt.name, named, report, seconds, plan)
 
 
@@ -240,3 +240,8 @@ def _arithmetic(model: ModelConfig, home: Home, model_dir: Path | None) -> Arith
     if model.dimensions is None:
         return None
     return Arithmetic.of_dimensions(model.dimensions, model.family)
+
+
+def in_fp8(model: ModelConfig) -> bool:
+    """Whether the engine turns the model's layers to fp8 (`engine: {quantization: fp8}`)."""
+    return bool(model.engine.get("quantization") == "fp8")

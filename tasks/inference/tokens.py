@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pixtrack.tasks.inference.arithmetic import (
+    FP8_SHARE,
     H100,
     SHARES_OF_LIMIT,
     USUAL_SHARE,
@@ -151,8 +152,10 @@ def count_tokens(
     )
 
 
-def estimated_seconds(report: TokenReport, arithmetic: Arithmetic) -> tuple[float, float]:
-    """Seconds on one H100 in bf16: at the computed limit, and at the share of it once measured
+def estimated_seconds(
+    report: TokenReport, arithmetic: Arithmetic, fp8: bool = False
+) -> tuple[float, float]:
+    """Seconds on one H100: at the computed limit, and at the share of it that was once measured
     for the model's family.
 
     Every answer is assumed to be `max_tokens` long, so shorter ones take less.
@@ -171,6 +174,6 @@ def estimated_seconds(report: TokenReport, arithmetic: Arithmetic) -> tuple[floa
         text_tokens=report.text_tokens.mean,
         output_tokens=report.max_tokens,
     )
-    limit = limit_samples_per_s(arithmetic, load, H100)
-    share = SHARES_OF_LIMIT.get(arithmetic.family, USUAL_SHARE)
+    limit = limit_samples_per_s(arithmetic, load, H100, fp8)
+    share = FP8_SHARE if fp8 else SHARES_OF_LIMIT.get(arithmetic.family, USUAL_SHARE)
     return asked / limit, asked / (limit * share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pixtrack.tasks.inference.arithmetic.limit import (
+    FP8_SHARE,
     H100,
     SHARES_OF_LIMIT,
     USUAL_SHARE,
@@ -13,6 +14,7 @@ from pixtrack.tasks.inference.arithmetic.limit import (
 from pixtrack.tasks.inference.arithmetic.model import VISIONS, Arithmetic
 
 __all__ = [
+    "FP8_SHARE",
     "H100",
     "SHARES_OF_LIMIT",
     "USUAL_SHARE",

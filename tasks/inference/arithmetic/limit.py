@@ -39,6 +39,9 @@ SHARES_OF_LIMIT = {"pixtral": 0.81, "qwen2_5_vl": 0.62, "llava_onevision": 0.77}
 """What the schedule reached of the limit on one H100 in bf16, by the model's family; measured with
 pages of 1700×2200 pixels and DocVQA's group sizes (bench/measured/h100-every-model)."""
 
+FP8_SHARE = 0.62
+"""Of the limit in fp8; measured with Pixtral-12B alone (bench/measured/h100-pixtral-12b-fp8)."""
+
 USUAL_SHARE = 0.75
 """For a family that was not measured."""
 

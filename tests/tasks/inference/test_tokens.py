@@ -98,3 +98,10 @@ def test_a_document_is_counted_as_one_group_and_its_pages_once(tmp_path: Path) -
 def test_prompts_without_images_cost_no_vision(builder: MistralPrompts) -> None:
     text = [Request(i, (), (f"What is {i}?",)) for i in range(4)]
     assert estimated_seconds(counted(text, builder, 16), PIXTRAL_12B)[0] > 0
+
+
+def test_fp8_layers_are_planned_at_the_cards_fp8_rate(builder: MistralPrompts) -> None:
+    report = counted(pages(4, 4), builder, 16)
+    plain, fp8 = (estimated_seconds(report, PIXTRAL_12B, chosen) for chosen in (False, True))
+    assert plain[0] / 2 < fp8[0] < plain[0] / 1.4
+    assert fp8[1] < plain[1]

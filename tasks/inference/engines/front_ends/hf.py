@@ -55,7 +55,10 @@ class HfFrontEnd:
             renderer.model_config, tokenizer=renderer.tokenizer
         )
         token = getattr(self._processor.info.get_hf_processor(), "image_token", None) or "<image>"
-        self._image_id = int(renderer.tokenizer.convert_tokens_to_ids(token))
+        image_id = renderer.tokenizer.convert_tokens_to_ids(token)
+        if image_id is None or image_id == getattr(renderer.tokenizer, "unk_token_id", None):
+            raise Disagrees(f"the model's tokenizer has no token {token} for an image")
+        self._image_id = int(image_id)
         # Several images are processed at once, one thread each.
         torch.set_num_threads(1)
 

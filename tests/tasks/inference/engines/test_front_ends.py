@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from pixtrack.tasks.inference.engines.base import EnginePrompt, ImageNotCached
+from pixtrack.tasks.inference.engines.base import EnginePrompt, ImageNotCached, RequestRefused
 from pixtrack.tasks.inference.engines.front_ends import front_end_for
 from pixtrack.tasks.inference.engines.front_ends.base import drop_from_cache, through_cache
+from pixtrack.tasks.inference.engines.vllm import VllmEngine
+from pixtrack.tasks.runs.protocol import EngineSpec
 from tests.doubles import tiny_models
 from tests.doubles.processes import vllm_program
 
@@ -118,3 +120,23 @@ def test_where_vllm_is_another_it_does_the_work_and_one_line_says_why(
     assert told.startswith("made ready by vLLM, one after another: ")
     printed = capsys.readouterr().err
     assert printed == f"images are {told}\n"
+
+
+class Picky:
+    """A front end whose processor refuses every image, in vLLM's words."""
+
+    def prepare(self, _image: Any) -> Any:
+        try:
+            raise ValueError("absolute aspect ratio must be smaller than 200")
+        except ValueError as error:
+            raise ValueError("Failed to apply Processor on data={...}") from error
+
+
+def test_an_image_that_the_processor_refuses_refuses_its_questions_with_the_processors_words() -> (
+    None
+):
+    spec = EngineSpec(engine="vllm", model_dir="none", format="hf", family="")
+    engine = VllmEngine(spec)
+    engine._front_end = Picky()  # type: ignore[assignment]
+    with pytest.raises(RequestRefused, match=r"refuses the image: absolute aspect ratio"):
+        engine.prepare_image(None)

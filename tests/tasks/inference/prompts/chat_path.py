@@ -21,6 +21,7 @@ from PIL import Image
 from pixtrack.tasks.inference.engines.base import EnginePrompt, RequestRefused
 from pixtrack.tasks.inference.engines.front_ends import FrontEnd, front_end_for
 from pixtrack.tasks.inference.engines.vllm import _prompt
+from pixtrack.tasks.inference.engines.vllm_setup import inspect_models_here
 from pixtrack.tasks.inference.prompts.base import Draft
 from pixtrack.tasks.inference.prompts.hf import HfPrompts
 from pixtrack.tasks.inference.prompts.mistral import MistralPrompts
@@ -54,6 +55,7 @@ def main(models: list[str]) -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.renderers import renderer_from_config
 
+    inspect_models_here()
     report: dict[str, dict[str, object]] = {}
     for model in models:
         kind, _, folder = model.partition(":")
@@ -70,6 +72,7 @@ def main(models: list[str]) -> None:
         builder = made(Path(folder), max_images=MOST_IMAGES)
         front_end, told = front_end_for(kind, renderer, config.model_config.dtype)
         cases = report[Path(folder).name] = {"front_end": told}
+        READY.clear()
         asked: list[tuple[Size, Talk]] = [(size, talk) for size in SIZES for talk in TALKS]
         asked += [(size, talk) for size in INTERLEAVED_SIZES for talk in INTERLEAVED]
         for number, (size, talk) in enumerate(asked):
@@ -77,6 +80,17 @@ def main(models: list[str]) -> None:
             system, layout = talk
             cases[name] = compare(renderer, builder, front_end, size, system, layout, number)
     print(json.dumps(report))
+
+
+READY: dict[tuple[Size, int], Any] = {}
+"""What the front end of the model at hand made of the images."""
+
+
+def prepared(front_end: FrontEnd, size: Size, place: int) -> Any:
+    """What the front end makes of that image: once for all the cases."""
+    if (size, place) not in READY:
+        READY[size, place] = front_end.prepare(noise(size)[0][place])
+    return READY[size, place]
 
 
 @cache
@@ -128,7 +142,8 @@ def compare(
         (ours,) = renderer.render_cmpl([_prompt(builder.prompt(draft, images))])
         pixels = True
     else:
-        prompt = builder.prompt(draft, [front_end.prepare(image) for image in images])
+        made = [prepared(front_end, size, place) for place in range(number)]
+        prompt = builder.prompt(draft, made)
         ours = front_end.engine_input(prompt)
         pixels = all(map(same_item, ours["mm_kwargs"]["image"], theirs["mm_kwargs"]["image"]))
         # A follower: the same prompt without its images.
