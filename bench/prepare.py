@@ -5,9 +5,10 @@
     python bench/prepare.py --kind documents --documents DIR --dpi 144   # PDF files, all pages
 
 Makes scanned-page-like images of 1700×2200 in a temporary folder (PNG and JPEG, sizes like
-DocVQA's), prepares them in a process of its own, and prints one JSON line: images a second, and
-the peak resident memory of that process. The local hub runs in another process. Documents are the
-user's own: one question each; the memory is then the sum of this process's peak and as many of the
+DocVQA's), prepares them in a process of its own, and prints one JSON line: images a second, the
+processor time (which other programs do not add to), and the peak resident memory of that process.
+The local hub runs in another process. Documents are the user's own: one question each unless
+--questions says how many; the memory is then the sum of this process's peak and as many of the
 largest rendering process's peaks as there are such processes.
 """
 
@@ -78,15 +79,16 @@ def folder(root: Path, images: int, questions: int) -> dict[str, Any]:
     }
 
 
-def documents(root: Path, pdfs: Path, dpi: int) -> dict[str, Any]:
-    """One question on each document of a folder."""
+def documents(root: Path, pdfs: Path, dpi: int, questions: int) -> dict[str, Any]:
+    """So many questions on the documents of a folder in turn; 0: one on each."""
     root.mkdir(parents=True)
     names = sorted(path.name for path in pdfs.glob("*.pdf"))
     if not names:
         sys.exit(f"{pdfs}: no PDF documents; name their folder: --documents")
     with (root / "qa.jsonl").open("w") as file:
-        for name in names:
-            line = {"image": name, "question": "What is it?", "answer": ["a"]}
+        for number in range(questions or len(names)):
+            name = names[number % len(names)]
+            line = {"image": name, "question": f"What is {number}?", "answer": ["a"]}
             file.write(json.dumps(line) + "\n")
     return {
         "kind": "annotations",
@@ -161,6 +163,8 @@ def measure(source: dict[str, Any], home: Path, out: Any) -> None:
     begin = time.perf_counter()
     ready = prepare(config, Home(home))
     seconds = time.perf_counter() - begin
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu_seconds = sum(one.ru_utime + one.ru_stime for one in used)
     begin = time.perf_counter()
     prepare(config, Home(home))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -178,6 +182,7 @@ def measure(source: dict[str, Any], home: Path, out: Any) -> None:
             "failed": ready.source["failed"],
             "megabytes": round(stored / 1e6),
             "seconds": round(seconds, 2),
+            "cpu_seconds": round(cpu_seconds, 2),
             "images_per_s": round(images / seconds, 1),
             "questions_per_s": round(len(ready.samples) / seconds, 1),
             "again_seconds": round(time.perf_counter() - begin, 3),
@@ -206,7 +211,7 @@ def main() -> None:
         if options.kind == "folder":
             source = folder(root / "data", options.images, questions)
         elif options.kind == "documents":
-            source = documents(root / "data", options.documents, options.dpi)
+            source = documents(root / "data", options.documents, options.dpi, options.questions)
         else:
             files = shards(root / "data", options.images, questions, options.row_group)
             ready = spawn.Queue()

@@ -93,6 +93,7 @@ def count_tokens(
     builder: PromptBuilder,
     max_tokens: int,
     max_model_len: int | None = None,
+    block_tokens: int = BLOCK_TOKENS,
 ) -> TokenReport | None:
     """Counts the tokens of requests.
 
@@ -101,6 +102,7 @@ def count_tokens(
         builder: makes the prompts
         max_tokens: the longest answer
         max_model_len: the model's limit for prompt and answer; None: no prompt is refused for it
+        block_tokens: tokens of a block of the engine's KV cache; vLLM's CPU engine has 128
 
     Returns:
         the report; None where no prompt can be asked, or the builder does not know lengths
@@ -110,7 +112,7 @@ def count_tokens(
         kv_cache_tokens=1 << 62,
         max_model_len=max_model_len,
         prefix_caching=True,
-        details={"block_size": BLOCK_TOKENS},
+        details={"block_size": block_tokens},
     )
     refusals: list[str] = []
     drafts: list[Draft] = []

@@ -8,6 +8,7 @@ if it were one.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
@@ -46,7 +47,7 @@ def normalised(extraction: str, gold: Gold) -> str | None:
         chosen, known = _choice(extraction), letters(gold)
         if chosen in known:
             return gold.options[known.index(chosen)]
-        return min(gold.options, key=lambda option: Levenshtein.distance(chosen, option))
+        return _nearest(chosen, gold.options)
     try:
         if gold.answer_type == "integer":
             return str(int(float(extraction)))
@@ -55,6 +56,17 @@ def normalised(extraction: str, gold: Gold) -> str | None:
     except (ValueError, OverflowError):  # no number, not a finite one, or no precision given
         return None
     return extraction
+
+
+def _nearest(text: str, options: Sequence[str]) -> str:
+    """The option with the least edit distance to the text, the first among equals."""
+    nearest, least = options[0], Levenshtein.distance(text, options[0])
+    for option in options[1:]:
+        # Given up as soon as it is no nearer: very long options would take long.
+        distance = Levenshtein.distance(text, option, score_cutoff=least - 1) if least else 0
+        if distance < least:
+            nearest, least = option, distance
+    return nearest
 
 
 def _choice(extraction: str) -> str:
