@@ -78,7 +78,8 @@ def _fit(address: str, nodes: Sequence[Node], model: ModelConfig, files: Path | 
         if "neither params.json nor config.json" in str(error):
             return warning(name, str(error), "the plan is made once the files are here")
         return failed(name, str(error), "fewer replicas, a smaller model, or more nodes")
-    detail = f"{plan.replicas} replicas: {plan.memory.layout()}"
+    replicas = "1 replica" if plan.replicas == 1 else f"{plan.replicas} replicas"
+    detail = f"{replicas}: {plan.memory.layout()}"
     return (
         warning(name, detail, "; ".join(plan.memory.notes))
         if plan.memory.notes

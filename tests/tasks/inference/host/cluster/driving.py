@@ -29,7 +29,7 @@ def ray_driver(spec: EngineSpec, address: str, folder: Path, replicas: int) -> E
         ReplicaPlan(number, spec, str(folder / "engine.log"), str(folder), host)
         for number in range(replicas)
     ]
-    return EngineCluster(spec, RayFleet(Placement(address), plans), replicas)
+    return EngineCluster(spec, RayFleet(Placement(address, own_cpus=replicas), plans), replicas)
 
 
 def job_in(folder: Path) -> Job:

@@ -74,14 +74,15 @@ def said(body: dict[str, Any]) -> str:
     return " ".join(part["text"] for part in message["content"] if part["type"] == "text")
 
 
-def ours(part: str) -> list[psutil.Process]:
+def ours(part: str, mark: str = "") -> list[psutil.Process]:
     """The processes of this cluster whose command has that part, whoever their parent is now."""
+    mark = mark or str(os.getpid())
     found = []
     for process in psutil.process_iter(["cmdline"]):
         if part not in " ".join(process.info["cmdline"] or ()):
             continue
         with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK) == str(os.getpid()):
+            if process.environ().get(MARK) == mark:
                 found.append(process)
     return found
 
@@ -166,6 +167,25 @@ def test_the_drivers_death_ends_every_actor_and_child(
     assert done.event == "job_done" and done.already_answered == answered > 20
     assert answers_in(tmp_path) == expected(asked)
     assert not ray.is_initialized()
+
+
+def test_a_ray_of_its_own_ends_with_the_drivers_death(endpoint: Endpoint, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    write_job(tmp_path, questions(draw_images(tmp_path, 100), 3))
+    command = [sys.executable, "-m", "tests.tasks.inference.host.cluster.driving"]
+    mark = f"own {os.getpid()}"
+    environment = {**os.environ, MARK: mark, "RAY_AUTH_MODE": "disabled"}
+    driver = subprocess.Popen(
+        [*command, "", str(tmp_path), endpoint.url, "2"], cwd=REPOSITORY, env=environment
+    )
+    try:
+        wait_until(lambda: lines_in(tmp_path) > 10 or driver.poll(), "answers", seconds=200)
+        assert ours("raylet", mark) and ours("worker.main", mark)
+    finally:
+        driver.kill()
+        driver.wait()
+    parts = ("worker.main", "_NodeReplica", "raylet", "gcs_server")
+    wait_until(lambda: not any(ours(part, mark) for part in parts), "nothing of it is left")
 
 
 def test_a_cluster_that_cannot_be_joined_is_one_line(
