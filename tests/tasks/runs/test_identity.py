@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pixtrack.tasks.records import PreparedDataset, Sample, SampleImage, Turn
-from pixtrack.tasks.runs.directory import fingerprint
+from pixtrack.tasks.runs.directory import fingerprint, run_name
 from pixtrack.tasks.runs.opening import Cell, identity_of
 from tests.doubles.cells import cell
 
@@ -183,3 +183,19 @@ def test_runs_with_options_pages_and_other_letters_keep_their_fingerprint(
     asked: Cell, ready: PreparedDataset, known: str
 ) -> None:
     assert print_of(asked, ready) == known
+
+
+def test_worked_examples_take_their_images_from_the_pages_that_are_shown() -> None:
+    rule = {"pages": "even"}
+    shot = Sample(7, "s", "q", ("a",), (SampleImage("shaX", "x.png", 1, 1),) * 3)
+    most = [
+        identity_of(cell(dataset=rule, model={"max_images": 8}, shots=shots), {}, ENGINE,
+                    prepared(9))["pages"]["most"]
+        for shots in ((), (shot,))
+    ]  # fmt: skip
+    assert most == [8, 5]
+
+
+def test_a_runs_folder_is_named_by_model_prompt_limit_and_fingerprint() -> None:
+    assert run_name("m", "p", "0123456789abcdef", None) == "m--p--0123456789ab"
+    assert run_name("m", "p", "0123456789abcdef", 20) == "m--p--first20--0123456789ab"

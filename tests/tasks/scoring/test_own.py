@@ -107,6 +107,8 @@ def test_the_jackknife_is_that_of_the_textbook_written_out_by_hand() -> None:
     assert found.value == pytest.approx(62) and found.n == 5
     assert found.stderr == pytest.approx(100 * error)
     assert found.ci95 == pytest.approx((100 * (0.62 - half), 100 * (0.62 + half)))
+    two = interval_of_whole(lambda some: float(np.mean(some)), [0.2, 0.6], "ab")
+    assert two.stderr == pytest.approx(100 * np.sqrt(1 / 2 * 2 * 0.2**2))
     near_the_ends = interval_of_whole(lambda some: float(np.mean(some)), [0, 0, 1, 0.5], "abcd")
     assert near_the_ends.ci95 == (0, 100)
     one = interval_of_whole(lambda some: 0.5, values, ["a"] * 5)
