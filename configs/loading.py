@@ -52,12 +52,18 @@ def read_yaml(path: Path, model: type[M], **defaults: Any) -> M:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         link = path.is_symlink()
-        problem = f"a link to {path.readlink()}, which is not there" if link else "no such file"
+        problem = (
+            f"a link to {path.readlink()}, which is not there"
+            if link
+            else "no such file: correct the path"
+        )
         raise UserError(f"{path}: {problem}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: cannot be read: not UTF-8 at byte {error.start}") from None
+        raise UserError(
+            f"{path}: cannot be read: not UTF-8 at byte {error.start}: save it as UTF-8"
+        ) from None
     node, data = parse_yaml(path, text)
     if not isinstance(data, dict):
         found = "an empty file" if data is None else f"a {type(data).__name__}"

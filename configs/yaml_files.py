@@ -22,7 +22,9 @@ def parse_yaml(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
     Raises UserError with file and line.
     """
     if len(text) > LONGEST_CHARACTERS:
-        raise UserError(f"{path}: {len(text):,} characters are too many for a configuration")
+        raise UserError(
+            f"{path}: {len(text):,} characters are too many for a configuration: name another file"
+        )
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is not None:
@@ -34,7 +36,7 @@ def parse_yaml(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise UserError(f"{where}: not valid YAML: {problem}") from None
     except RecursionError:
-        raise UserError(f"{path}: nested too deeply for a configuration") from None
+        raise UserError(f"{path}: nested too deeply for a configuration: make it flatter") from None
     except (ValueError, OverflowError, TypeError) as error:
         # A date that does not exist, a number of thousands of digits, a list as a key.
         long_number = "set_int_max_str" in str(error)
@@ -54,9 +56,13 @@ class _Bounds:
         """Raises UserError for too many levels or values, and for a key that stands twice."""
         line = node.start_mark.line + 1
         if id(node) in self._open:
-            raise UserError(f"{self._path}:{line}: an anchor that refers to itself")
+            raise UserError(
+                f"{self._path}:{line}: an anchor that refers to itself: remove the reference"
+            )
         if len(self._open) >= DEEPEST:
-            raise UserError(f"{self._path}:{line}: nested too deeply for a configuration")
+            raise UserError(
+                f"{self._path}:{line}: nested too deeply for a configuration: make it flatter"
+            )
         self._values += 1
         if self._values > MOST_VALUES:
             raise UserError(
@@ -77,7 +83,9 @@ class _Bounds:
         for key, _value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise UserError(f"{self._path}:{line}: a list or mapping cannot be a key")
+                raise UserError(
+                    f"{self._path}:{line}: a list or mapping cannot be a key: put it in quotation marks"
+                )
             if key.value in seen and key.value != "<<":
                 first = seen[key.value]
                 raise UserError(

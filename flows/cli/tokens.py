@@ -68,9 +68,13 @@ def tokens(
         _show_prompt(text, image or [], model, model_dir, as_json)
     elif dataset is not None:
         if model is None:
-            raise UserError("tokens: --dataset needs a --model, whose tokenizer counts")
+            raise UserError(
+                "tokens: --dataset counts with a model's tokenizer: name it with --model"
+            )
         if image:
-            raise UserError("tokens: --image goes with --text; a dataset has its own images")
+            raise UserError(
+                "tokens: --image goes with --text: leave it out, a dataset has its own images"
+            )
         _count_dataset(model, model_dir, dataset, prompt, limit, as_json)
 
 

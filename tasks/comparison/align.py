@@ -62,7 +62,9 @@ def align(runs: Sequence[LoadedRun]) -> Aligned:
         common = common[common.isin(table.index)]
     if len(common) == 0:
         every = ", ".join(run.record.name for run in runs)
-        raise UserError(f"no question in common between {every}: nothing to compare")
+        raise UserError(
+            f"no question in common between {every}: nothing to compare: name runs on the same questions"
+        )
     tables = [table.loc[common].reset_index(drop=True) for table in keyed]
     first = tables[0]
     notes = []

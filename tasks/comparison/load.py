@@ -74,7 +74,9 @@ def load_run(directory: RunDirectory) -> LoadedRun:
     """The run at `directory`; UserError where it is unscored or its files do not fit together."""
     record = directory.read_record()
     if record is None:
-        raise UserError(f"{directory.path}: no run directory (it holds no run.json)")
+        raise UserError(
+            f"{directory.path}: no run directory (it holds no run.json): `pixtrack runs` lists the runs"
+        )
     summary = directory.read_summary()
     if not directory.scores_file.exists() or summary is None:
         raise UserError(

@@ -76,7 +76,9 @@ def resolve_run(reference: str, home: Home, *, scored: bool = False) -> StoredRu
     every = stored_runs(home, archived=True)
     runs = [run for run in every if not run.record.archived]
     if _looks_like_path(reference) and not any(_described(reference, runs)):
-        raise UserError(f"{reference}: no run directory (it holds no run.json)")
+        raise UserError(
+            f"{reference}: no run directory (it holds no run.json): `pixtrack runs` lists the runs"
+        )
     if not every:
         raise UserError(
             f"no runs under {home.runs}: make one with `pixtrack eval`, or set PIXTRACK_HOME"
@@ -117,7 +119,9 @@ def resolve_runs(
         if not common:
             _say_what_is_asked(home, wide)
             have = "; ".join(f"{ref}: {', '.join(sorted(spread[ref])) or 'none'}" for ref in wide)
-            raise UserError(f"no dataset that all of them have a scored run on ({have})")
+            raise UserError(
+                f"no dataset that all of them have a scored run on ({have}): name runs on one dataset"
+            )
         wanted = sorted(common)
     chosen: dict[Path, StoredRun] = {}
     for reference in references:

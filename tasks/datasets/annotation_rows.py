@@ -72,7 +72,7 @@ def annotation_samples(path: Path, config: DatasetConfig) -> list[Sample]:
             )
         )
     if not samples:
-        raise UserError(f"{path}: the annotation file has no rows")
+        raise UserError(f"{path}: the annotation file has no rows: name another file")
     if all(sample.error for sample in samples):
         raise UserError(
             f"{samples[0].error}; no row of the file can be read as a row of {config.name} "

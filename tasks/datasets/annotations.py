@@ -78,9 +78,9 @@ class AnnotationSource:
         self._columns = columns_of(source.columns, config.name)
         where = f"dataset {config.name}"
         if not self._file.is_file():
-            raise UserError(f"{self._file}: no such file (source.qa_file of {where})")
+            raise UserError(f"{self._file}: no such file: correct source.qa_file of {where}")
         if not self._folder.is_dir():
-            raise UserError(f"{self._folder}: no such folder (source.img_folder of {where})")
+            raise UserError(f"{self._folder}: no such folder: correct source.img_folder of {where}")
         sha256 = file_sha256(self._file)
         if source.sha256 and sha256 != source.sha256:
             raise UserError(

@@ -77,7 +77,7 @@ def read_questions(new: NewDataset) -> Iterator[Questions]:
     inside = qa_file if qa_file.is_dir() else qa_file.parent
     folder = (new.img_folder or inside).expanduser().absolute()
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder (--img-folder)")
+        raise UserError(f"{folder}: no such folder: correct --img-folder")
     answers = Answers.of(new)
     understood = _understood(new, qa_file, answers)
     at = home().root / "added"
@@ -103,7 +103,7 @@ def _understood(new: NewDataset, qa_file: Path, answers: Answers | None) -> Unde
     if not keys:
         first = next(reader.rows(qa_file), None)
         if first is None:
-            raise UserError(f"{qa_file}: no rows (--qa-file)")
+            raise UserError(f"{qa_file}: no rows: name another --qa-file")
         raise UserError(f"{qa_file} {first.place}: {first.error or 'an empty object'}")
     fields = fields_found([*keys, *(k for k in has if k not in keys)], chosen)
     if new.text_only:

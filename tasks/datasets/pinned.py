@@ -70,7 +70,7 @@ def keep(config: DatasetConfig, source: HubDataset, home: Home, file: Path) -> P
     one.
     """
     if not file.is_file():
-        raise UserError(f"{file}: no such file (--annotations)")
+        raise UserError(f"{file}: no such file: correct --annotations")
     if not source.annotations_sha256:
         raise UserError(
             f"dataset {config.name} names no annotation file (source.annotations_sha256)"

@@ -225,9 +225,11 @@ def _settings(directory: Path, model_format: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+        raise UserError(f"{path}: cannot be read ({error}): fetch the file again") from None
     if not isinstance(found, dict):
-        raise UserError(f"{path}: not a JSON object, as a model's settings are")
+        raise UserError(
+            f"{path}: not a JSON object, as a model's settings are: fetch the file again"
+        )
     return found
 
 

@@ -69,7 +69,7 @@ def import_predictions(
             the run
     """
     if not file.exists():
-        raise UserError(f"{file}: no such predictions file")
+        raise UserError(f"{file}: no such predictions file: correct the path")
     dataset = load_dataset(dataset_name)
     prompt = load_prompt(prompt_name).for_dataset(dataset.name) if prompt_name else None
     source = _source(dataset, home, annotations)
@@ -169,7 +169,7 @@ def _file_name(model: str) -> str:
     """A model's name as part of a folder's name, without the slash after an organisation."""
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in model.strip()).strip("-.")
     if not kept:
-        raise UserError(f"--model {model!r}: a name with letters or digits is needed")
+        raise UserError(f"--model {model!r}: give a name with letters or digits")
     if kept != model.strip():
         kept = f"{kept}-{hashlib.sha256(model.encode()).hexdigest()[:4]}"
     return kept

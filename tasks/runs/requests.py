@@ -135,7 +135,9 @@ def read_requests(path: Path) -> list[Request]:
         with path.open(encoding="utf-8") as file:
             return [request_from_json(json.loads(line)) for line in file]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: the run's requests cannot be read ({error})") from error
+        raise UserError(
+            f"{path}: the run's requests cannot be read ({error}): run the same `pixtrack eval` again, which writes them anew"
+        ) from error
 
 
 def _request(sample: Sample, prompt: PromptConfig, store: Path, pages: PageRule) -> Request:

@@ -97,6 +97,6 @@ def samples_of(
     if digest != record.dataset_digest:
         raise UserError(
             f"{run.path}: answered on another version of {source} (digest "
-            f"{record.dataset_digest[:12]}, now {digest[:12]}): its rows may differ"
+            f"{record.dataset_digest[:12]}, now {digest[:12]}): its rows may differ: name its annotation file with --annotations, or prepare that version"
         )
     return kept(samples, record.limit, record.selection)

@@ -51,7 +51,7 @@ def free_port(wanted: int = 0) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise UserError(f"no free port on {HOST}")
+    raise UserError(f"no free port on {HOST}: stop a server, or name a port")
 
 
 class Launched:

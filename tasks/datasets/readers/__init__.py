@@ -43,7 +43,7 @@ def question_file(path: Path, option: str) -> Path:
     """
     if not path.is_dir():
         if not path.is_file():
-            raise UserError(f"{path}: no such file ({option})")
+            raise UserError(f"{path}: no such file: correct {option}")
         return path
     if parquet_files(path):
         return path

@@ -61,7 +61,7 @@ def _opened(file: Path) -> Any:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         opened.close()
-        raise UserError(f"{file}: the column {twice!r} is given twice")
+        raise UserError(f"{file}: the column {twice!r} is given twice: rename or remove one")
     return opened
 
 

@@ -56,7 +56,9 @@ def _table(path: Path) -> Iterator[tuple[list[str], Any]]:
             header = next(reader, [])
             twice = {name for name in header if header.count(name) > 1}
             if twice:
-                raise UserError(f"{path}: the column {min(twice)!r} is given twice")
+                raise UserError(
+                    f"{path}: the column {min(twice)!r} is given twice: rename or remove one"
+                )
             yield header, reader
     except UnicodeError as error:
         at = getattr(error, "start", 0)

@@ -63,4 +63,4 @@ class SourceKind(Protocol):
 
 def nothing_to_keep(config: DatasetConfig) -> UserError:
     """The error for `--annotations` with a dataset whose source fetches no annotation file."""
-    return UserError(f"dataset {config.name} is not from the hub: --annotations does not apply")
+    return UserError(f"dataset {config.name} is not from the hub: leave --annotations out")

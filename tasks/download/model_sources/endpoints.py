@@ -69,4 +69,6 @@ class NoFiles:
         progress: Progress | None = None,  # noqa: ARG002
     ) -> tuple[list[str], int]:
         """Always raises UserError: there are no files."""
-        raise UserError(f"{self._name} runs behind an endpoint: there are no files to verify")
+        raise UserError(
+            f"{self._name} runs behind an endpoint: there are no files to verify; its server has them"
+        )

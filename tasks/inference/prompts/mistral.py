@@ -37,7 +37,9 @@ class MistralPrompts:
         instruct = self._tokenizer.instruct_tokenizer
         encoder = instruct.mm_encoder
         if encoder is None:
-            raise UserError(f"{file}: this tokenizer has no image tokens: the model is text-only")
+            raise UserError(
+                f"{file}: this tokenizer has no image tokens: the model is text-only: choose one that takes images"
+            )
         config = encoder.mm_config
         self.patch = config.image_patch_size * getattr(config, "spatial_merge_size", 1)
         self.max_image_size = config.max_image_size
@@ -173,4 +175,6 @@ def tokenizer_file(model_dir: Path) -> Path:
     older = sorted(model_dir.glob("tokenizer.model.v*"))
     if older:
         return older[-1]
-    raise UserError(f"{model_dir}: no tekken.json: a Mistral-format model needs its tokenizer")
+    raise UserError(
+        f"{model_dir}: no tekken.json: a Mistral-format model needs its tokenizer: download the model again"
+    )
