@@ -189,7 +189,7 @@ def test_a_local_annotation_file_is_checked_before_it_is_kept(
 ) -> None:
     message = refused("prepare", "docvqa_val", "--annotations", own[1])
     assert "this is another file" in message
-    assert "--annotations does not apply" in refused("prepare", "sample", "--annotations", own[1])
+    assert "leave --annotations out" in refused("prepare", "sample", "--annotations", own[1])
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line() -> None:
