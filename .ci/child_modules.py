@@ -18,6 +18,7 @@ OWN = (
     "pixtrack.configs.endpoint_address",
     "pixtrack.configs.engine_defaults",
     "pixtrack.configs.errors",
+    "pixtrack.configs.references",
     "pixtrack.configs.schema",
     "pixtrack.tasks.images",
     "pixtrack.tasks.locks",
@@ -34,7 +35,7 @@ OWN = (
 
 FROM_VLLM = (
     *("cv2", "mistral_common", "numpy", "PIL", "pydantic"),
-    *("torch", "transformers", "vllm"),
+    *("torch", "transformers", "typing_extensions", "vllm"),
 )
 """What every vLLM brings."""
 
