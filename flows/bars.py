@@ -31,6 +31,9 @@ from pixtrack.flows.terminal import DataConsole
 from pixtrack.tasks.runs.opening import OpenRun
 from pixtrack.tasks.runs.protocol import Event
 
+_BESIDE_THE_BAR = 75
+"""Characters of title, amount, rate, times and note: in 80 columns the bar gives way to them."""
+
 LINE_EVERY_SECONDS = 10.0
 PAGE_EVERY_SECONDS = 60.0
 PAGE_SECONDS_BETWEEN = 2.0
@@ -167,7 +170,7 @@ def bar(title: str, unit: Unit) -> Iterator[Bar]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=min(40, max(5, console.width - _BESIDE_THE_BAR))),
         AmountColumn(),
         RateColumn(),
         TimeElapsedColumn(),

@@ -23,7 +23,12 @@ from prefect.states import State
 from pixtrack.configs.paths import Home
 from pixtrack.configs.paths import home as data_home
 from pixtrack.tasks.prefecting import reaping, what_ended
-from pixtrack.tasks.prefecting.reports import is_reporting, reporting, reports
+from pixtrack.tasks.prefecting.reports import (
+    is_reporting,
+    leave_logs_to_prefect,
+    reporting,
+    reports,
+)
 from pixtrack.tasks.servers.reporting import DEADLINE_SECONDS
 
 logger = logging.getLogger("pixtrack")
@@ -114,6 +119,7 @@ def beside(work: Callable[[], R]) -> R:
         outcome.error = error
         raise
     finally:
+        leave_logs_to_prefect()
         if not reports().flush(DEADLINE_SECONDS):
             # The engine cannot tell the server either: a later command does.
             reaping.ended(data_home(), outcome.flow_run_id, outcome.ended, reported=False)

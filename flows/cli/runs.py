@@ -216,7 +216,8 @@ def errors(
 
     console = DataConsole(soft_wrap=True, highlight=False, markup=False, emoji=False)
     name = metric or found.record.headline
-    console.print(f"{found.record.name}: {len(worst)} worst answers by {name}", style="bold")
+    words = "the worst answer" if len(worst) == 1 else f"{len(worst)} worst answers"
+    console.print(f"{found.record.name}: {words} by {name}", style="bold")
     for one in worst:
         score = "no score" if one["score"] is None else f"{one['score']:g}"
         console.print(f"\n[{one['index']}] {one['outcome']}, {score}", style="bold")

@@ -94,6 +94,17 @@ def _forwarded() -> Iterator[None]:
         EventsWorker.set_client_override(None)
 
 
+def leave_logs_to_prefect() -> None:
+    """Lets Prefect's engine send its last lines, the error of a failed flow, after `reporting`.
+
+    Where the server is away they are dropped: Prefect would try for minutes.
+    """
+    from prefect.logging.handlers import set_api_log_sink
+
+    if not reports().away:
+        set_api_log_sink(None)
+
+
 def _dropped(_log: dict[str, Any]) -> None:
     """Drops a log line from after the flow run, which belongs to no run."""
 

@@ -156,6 +156,22 @@ def test_a_terminal_shows_amount_and_rate(unit: Unit, monkeypatch: pytest.Monkey
     assert unit.amount(3_000_000_000, 6_000_000_000) in printed
 
 
+def test_80_columns_show_the_engines_start_and_the_asking_uncut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = DataConsole(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(progress, "console", shown)
+    with bar("pixtral-nano on sample", counted("q")) as one:
+        one.update(0, 268, "engine starting")
+        one.begin(0, 268)
+        one.update(120, 268, "62% cached")
+        one._progress.refresh()  # type: ignore[union-attr]
+    printed = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in printed
+    for part in ("pixtral-nano on sample", "engine starting", "120/268", "62% cached"):
+        assert part in printed
+
+
 def test_a_short_command_shows_progress_but_no_other_information(tmp_path: Path) -> None:
     program = (
         "import logging; from pixtrack.flows.plain_text import show_warnings; show_warnings()\n"

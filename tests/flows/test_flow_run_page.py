@@ -153,5 +153,11 @@ def test_the_flow_run_is_called_by_what_it_asks_and_one_summary_leads(
     assert "| relaxed\\_accuracy |" in text and "[run](http" in text
 
 
+def test_a_workers_page_ends_with_prefects_own_last_line(server: Server, by_worker: Page) -> None:
+    of_it = {"flow_run_id": {"any_": [by_worker.run["id"]]}}
+    logs = server.ask("/logs/filter", {"logs": of_it, "sort": "TIMESTAMP_ASC"})
+    assert "Finished in state Completed" in logs[-1]["message"]
+
+
 def test_requests_that_were_tried_again_are_counted_on_the_page(by_command: Page) -> None:
     assert "2 tried again" in by_command.line(f"{QUESTIONS}/{QUESTIONS}, ")
