@@ -119,8 +119,9 @@ def beside(work: Callable[[], R]) -> R:
         outcome.error = error
         raise
     finally:
-        leave_logs_to_prefect()
-        if not reports().flush(DEADLINE_SECONDS):
+        if reports().flush(DEADLINE_SECONDS):
+            leave_logs_to_prefect()
+        else:
             # The engine cannot tell the server either: a later command does.
             reaping.ended(data_home(), outcome.flow_run_id, outcome.ended, reported=False)
 

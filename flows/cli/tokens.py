@@ -180,7 +180,7 @@ def _print_report(counted: CountedDataset) -> None:
         )
     if report.refused:
         console.print(f"refused: {report.refused:,} ({report.refusal})", highlight=False)
-    if seconds and seconds[1] >= 1:  # a tiny model's "0 s" would say nothing
+    if seconds and seconds[1] >= 0.5:  # "0 s", a tiny model's, would say nothing
         weights = "fp8" if in_fp8(counted.model) else "bf16"
         console.print(
             f"time on one H100 80GB, {weights}, {report.max_tokens} output tokens each: "

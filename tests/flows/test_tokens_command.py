@@ -58,8 +58,8 @@ def test_a_text_without_an_image_is_counted_too(run: Run) -> None:
 
 
 def test_a_dataset_is_counted_with_cache_share_time_and_memory(run: Run) -> None:
-    output = run("--model", "pixtral-12b", "--dataset", "sample", "--limit", "20")
-    assert "20 questions on" in output
+    output = run("--model", "pixtral-12b", "--dataset", "sample", "--limit", "60")
+    assert "60 questions on" in output
     assert "need not be computed again" in output
     assert "time on one H100" in output
     assert "memory here: Pixtral-12B-2409" in output
