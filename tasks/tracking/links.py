@@ -6,7 +6,6 @@ a link out of it.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -16,9 +15,7 @@ from pixtrack.tasks.files import write_atomically
 from pixtrack.tasks.runs.directory import RunDirectory
 from pixtrack.tasks.tracking import views
 from pixtrack.tasks.tracking.connection import is_server, tracking_uri
-
-DEFAULT_PORT = 5000
-"""Where `pixtrack ui` serves the local store (PIXTRACK_UI_PORT)."""
+from pixtrack.tasks.tracking.ui_port import ui_port
 
 _MODE = "workflowType=machine_learning"
 
@@ -73,7 +70,7 @@ def ui_address(uri: str | None = None) -> str:
     uri = uri or tracking_uri()
     if is_server(uri):
         return openable(uri)
-    return f"http://127.0.0.1:{os.environ.get('PIXTRACK_UI_PORT') or DEFAULT_PORT}"
+    return f"http://127.0.0.1:{ui_port()}"
 
 
 def _page(base: str, path: str) -> str:

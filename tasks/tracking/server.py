@@ -14,6 +14,7 @@ from pixtrack.tasks.servers.launcher import HOST, Launched, Server, running
 from pixtrack.tasks.servers.origin_guard import allowed_hosts
 from pixtrack.tasks.sqlite_address import without_stray_folder
 from pixtrack.tasks.tracking.connection import client
+from pixtrack.tasks.tracking.ui_port import noted
 
 _LOOPBACK = (HOST, f"{HOST}:*", "localhost", "localhost:*", "[::1]", "[[]::1]:*")
 """With any port: one that is forwarded from another machine may have another number there."""
@@ -31,6 +32,7 @@ def serve(uri: str, port: int, log: Path) -> Iterator[Launched]:
     with ExitStack() as held:
         with without_stray_folder(uri):
             launched = held.enter_context(running(mlflow_server(uri, port, log)))
+        held.enter_context(noted(port))
         yield launched
 
 

@@ -275,18 +275,6 @@ def test_on_a_phone_a_question_opens_over_the_list_and_closes_again(opened: Open
     assert driver.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
 
 
-def test_on_a_phone_the_differences_by_group_are_in_sight_without_scrolling(opened: Open) -> None:
-    driver = opened(PHONE)
-    script = """
-      return [...document.querySelectorAll('.heat .diff-cell')].map((cell) => {
-        const inside = cell.closest('.scroll').getBoundingClientRect();
-        return cell.getBoundingClientRect().right - inside.right;
-      });
-    """
-    beyond = driver.execute_script(script)
-    assert beyond and max(beyond) <= 0
-
-
 def test_every_control_has_a_name(opened: Open) -> None:
     driver = opened()
     script = """
