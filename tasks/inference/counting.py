@@ -169,8 +169,8 @@ def count_dataset(
     prepared = prepare(dataset, home)
     samples = prepared.samples[:limit] if limit else prepared.samples
     shots = shots_of(prompt, prepared, home)
-    check_shots(shots, samples, model)
     rule = PageRule.of(dataset, model, shots)
+    check_shots(shots, samples, model, rule)
     requests = build_requests(samples, prompt, prepared.images, rule, shots)
     longest = model.engine.get("max_model_len")
     report = count_tokens(requests, builder, prompt.max_new_tokens, longest)

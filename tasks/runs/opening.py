@@ -240,8 +240,8 @@ def _open_locked(
     samples, limit, selection = scope
     print_ = fingerprint(identity)
     take_over_parts(directory.journal_file, print_)
-    check_shots(cell.shots, samples, cell.model)
     rule = PageRule.of(cell.dataset, cell.model, cell.shots)
+    check_shots(cell.shots, samples, cell.model, rule)
     requests = tuple(build_requests(samples, cell.prompt, prepared.images, rule, cell.shots))
     lines = "".join(json.dumps(request_to_json(r), ensure_ascii=False) + "\n" for r in requests)
     write_atomically(directory.requests_file, lines)

@@ -66,10 +66,19 @@ def _image_count(samples: Iterable[Sample]) -> int:
     return sum(len(sample.images) for sample in samples)
 
 
-def check_shots(shots: Sequence[Sample], samples: Iterable[Sample], model: ModelConfig) -> None:
-    """Raises UserError where the model takes too few images for worked examples and a question."""
+def check_shots(
+    shots: Sequence[Sample], samples: Iterable[Sample], model: ModelConfig, pages: PageRule
+) -> None:
+    """Raises UserError where the model takes too few images for worked examples and a question.
+
+    Without examples nothing is checked: a question with too many images is refused by itself. Where
+    pages are chosen, a question shows as few as one.
+    """
+    if not shots:
+        return
     taken = _image_count(shots)
     least = min((len(sample.images) for sample in samples if not sample.error), default=0)
+    least = least if pages.choice == "refuse" else min(least, 1)
     if taken + least > model.max_images:
         raise UserError(
             f"{len(shots)} worked examples show {taken} images and a question shows {least} or more: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,11 +185,27 @@ def test_a_model_that_takes_too_few_images_is_named() -> None:
     with pytest.raises(
         UserError, match=r"3 worked examples show 2 images .* takes 2 in one prompt"
     ):
-        check_shots(SHOTS, ASKED.samples, model)
-    check_shots(SHOTS[:2], ASKED.samples, model)
+        check_shots(SHOTS, ASKED.samples, model, PageRule())
+    check_shots(SHOTS[:2], ASKED.samples, model, PageRule())
     config = load_dataset("sample").model_copy(update={"pages": "first", "max_pages": 9})
     model = model.model_copy(update={"max_images": 5})
     assert PageRule.of(config, model, SHOTS).most == 3
+
+
+@pytest.mark.parametrize("pages", [PageRule(), PageRule("even", 2)])
+def test_a_document_of_more_pages_than_the_model_takes_needs_no_room_for_examples_it_has_not(
+    pages: PageRule,
+) -> None:
+    """Such a question is refused by itself, or shows the pages that its dataset chooses."""
+    model = load_model("pixtral-nano").model_copy(update={"max_images": 2})
+    sample = ASKED.samples[0]
+    document = replace(sample, images=sample.images * 15)
+    check_shots((), [document], model, pages)
+    if pages.choice == "refuse":
+        with pytest.raises(UserError, match="a question shows 15 or more"):
+            check_shots(SHOTS[:1], [document], model, pages)
+    else:
+        check_shots(SHOTS[:1], [document], model, pages)
 
 
 def print_of(shots: tuple[Sample, ...] = (), **settings: Any) -> str:
