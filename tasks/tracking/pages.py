@@ -93,12 +93,17 @@ def description(content: RunContent, links: Mapping[str, str] | None = None) -> 
     return "\n\n".join(lines)
 
 
+QUESTION_COLUMN = "question and gold"
+ANSWER_COLUMN = "prediction and score"
+
+
 def predictions(content: RunContent) -> dict[str, Any] | None:
     """The per-question table as MLflow's split-orient JSON: {"columns": […], "data": [[…], …]}.
 
-    The first column lines runs up in MLflow's compare view, so it must be unique: the source's
-    question_id, or the row's index where the source repeats its ids (ChartQA's are all -1). The
-    second is the one that the view compares at first: the prediction.
+    MLflow's compare view opens with the first column, by which it lines runs up, and the second,
+    which it compares. So the first has the question and its golds, and is unique by its id (the
+    source's, or the row's index where the source repeats its ids: ChartQA's are all -1); the second
+    has the prediction and its score. Each of these also has a column of its own.
     """
     scores = content.scores
     if scores is None:
@@ -106,12 +111,22 @@ def predictions(content: RunContent) -> dict[str, Any] | None:
     unique = scores["question_id"].is_unique
     key = scores["question_id"] if unique else scores["index"]
     names = [name for name in content.metric_names if name in scores.columns]
+    golds = scores["answers"].map(golds_text)
+    scored = scores[names[0]] if names else pd.Series(float("nan"), scores.index)
     table = pd.DataFrame(
         {
+            QUESTION_COLUMN: [
+                f"{question}\ngold: {gold or 'not published'}\n({one})"
+                for question, gold, one in zip(scores["question"], golds, key, strict=True)
+            ],
+            ANSWER_COLUMN: [
+                f"{'' if pd.isna(said) else said}\nscore: {'none' if pd.isna(got) else f'{got:.3g}'}"
+                for said, got in zip(scores["prediction"], scored, strict=True)
+            ],
             "question_id": key.astype(str),
             "prediction": scores["prediction"],
             "score": scores[names[0]] if names else None,
-            "targets": scores["answers"].map(golds_text),
+            "targets": golds,
             "question": scores["question"],
             **(
                 {"options": scores["options"].map(options_text)}

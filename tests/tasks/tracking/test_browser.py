@@ -89,7 +89,12 @@ def test_table_lines_two_runs_up_by_question_and_compares_predictions(
     shown(
         browser,
         pages["table"],
-        *("Table: predictions.json", "Group by: question_id", "Compare: prediction", "q0"),
+        *(
+            "Table: predictions.json",
+            "Group by: question and gold",
+            "Compare: prediction and score",
+            "q0",
+        ),
         *("Beta · short docvqa_val", "Alpha · short docvqa_val"),  # a column each
     )
 

@@ -47,7 +47,14 @@ def test_description_says_how_answers_were_read(run: RunDirectory) -> None:
 def test_predictions_start_with_the_key_and_the_compared_column(run: RunDirectory) -> None:
     table = predictions(RunContent.read(run))
     assert table
-    assert table["columns"][:5] == ["question_id", "prediction", "score", "targets", "question"]
+    assert table["columns"][:5] == [
+        "question and gold", "prediction and score", "question_id", "prediction", "score"
+    ]  # fmt: skip
+    row = dict(zip(table["columns"], table["data"][0], strict=True))
+    for part in (row["question"], row["targets"], row["question_id"]):
+        assert part in row["question and gold"]
+    assert row["prediction and score"] == f"{row['prediction']}\nscore: {row['score']:.3g}"
+    assert len({one[0] for one in table["data"]}) == len(table["data"])
     # MLflow's compare view prefers a column of this name to the second one.
     assert "output" not in table["columns"]
     failed = dict(zip(table["columns"], table["data"][3], strict=True))
@@ -63,7 +70,8 @@ def test_repeated_question_ids_give_way_to_the_row_index(run: RunDirectory, tmp_
     scores.to_parquet(other.scores_file)
     table = predictions(RunContent.read(other))
     assert table
-    assert [row[0] for row in table["data"]] == [str(i) for i in range(20)]
+    assert [row[2] for row in table["data"]] == [str(i) for i in range(20)]
+    assert len({row[0] for row in table["data"]}) == 20
 
 
 def test_breakdowns_name_group_and_headline(run: RunDirectory) -> None:
