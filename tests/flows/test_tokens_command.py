@@ -81,7 +81,7 @@ def test_a_datasets_json_has_the_distribution(run: Run) -> None:
     [
         ((), "either --text"),
         (("--text", "a", "--dataset", "sample"), "either --text"),
-        (("--dataset", "sample"), "needs a --model"),
+        (("--dataset", "sample"), "name it with --model"),
         (("--model", "pixtral", "--dataset", "sample"), "pixtral-12b"),
         (("--model", "qwen2.5-vl-7b", "--dataset", "sample"), "pixtrack download qwen2.5-vl-7b"),
         (("--model", "endpoint", "--dataset", "sample"), "behind an endpoint"),
