@@ -40,7 +40,11 @@ def ended() -> str:
     return f"{host} {boot} 999999999 {started}"
 
 
-@pytest.mark.parametrize("kept", ["", "{", f'{{"port": 5017, "owner": "{ended()}"}}', "[]"])
+@pytest.mark.parametrize(
+    "kept",
+    ["", "{", f'{{"port": 5017, "owner": "{ended()}"}}', "[]"],
+    ids=["empty", "damaged", "of a dead process", "a list"],
+)
 def test_a_note_of_a_dead_process_or_of_none_counts_for_nothing(folder: Path, kept: str) -> None:
     (folder / "mlflow-ui.json").write_text(kept)
     assert ui_address(STORE) == "http://127.0.0.1:5000"
