@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,13 @@ from tests.doubles import prefect_servers
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
+
+# What nohup, or a shell that runs the tests in the background, makes a process ignore, its children
+# ignore too: commands that tests send signals to would not end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Data homes of tests are new and many: what engines compile is kept beside them.
 for _name, _folder in {

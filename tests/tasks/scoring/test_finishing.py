@@ -66,7 +66,11 @@ def test_what_an_engine_answered_before_its_second_try_counts(run: OpenRun) -> N
 def test_a_run_that_cannot_be_opened_is_nobodys(run: OpenRun, tmp_path: Path) -> None:
     prepared = PreparedDataset("sample", tmp_path, run.images, "d" * 64, run.samples, {})
     part = run.directory.journal_file.with_name("answers.part0.jsonl")
-    with Journal(part, run.fingerprint), pytest.raises(UserError, match="another process"):
+    with Journal(part, run.fingerprint) as left:
+        left.append(Answer(0, "42", "stop"))
+    # Taking the part over needs the journal, which somebody writes.
+    journal = Journal(run.directory.journal_file, run.fingerprint)
+    with journal, pytest.raises(UserError, match="another process"):
         open_run(run.cell, prepared, {"model": "m"}, Home(tmp_path))
     assert not RunLock(run.directory).acquired
 

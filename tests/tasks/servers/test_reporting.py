@@ -67,6 +67,7 @@ def test_after_the_first_failure_there_is_silence_and_one_line(
     with pytest.raises(ServerAway, match="nobody is there"):
         reports.ask(lambda: sent.append(2))
     assert sent == []
+    wait_until(lambda: caplog.records, "the line is logged, by the thread that reports")
     (record,) = caplog.records
     assert record.getMessage() == (
         "the server has failed (nobody is there): the run goes on, and is not reported there any "

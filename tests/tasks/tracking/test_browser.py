@@ -15,6 +15,7 @@ from pixtrack.tasks.servers.launcher import free_port
 from pixtrack.tasks.tracking import links, log_run
 from pixtrack.tasks.tracking.connection import local_uri
 from pixtrack.tasks.tracking.server import serve
+from pixtrack.tasks.tracking.traces import OUTCOME
 from tests.browser import chromium
 from tests.doubles.finished_runs import finished_run
 from tests.doubles.synthetic_runs import DatasetFactory
@@ -105,10 +106,10 @@ def test_run_page_opens_with_the_verdict(browser: webdriver.Chrome, pages: dict[
     assert "mlflow.pixtrack" not in page
 
 
-def test_trace_viewer_shows_question_answer_golds_scores_and_the_image(
+def test_trace_viewer_shows_question_answer_golds_outcome_and_the_image(
     browser: webdriver.Chrome, pages: dict[str, str]
 ) -> None:
-    shown(browser, pages["traces"], "What is the", "Expected output", "anls")
+    shown(browser, pages["traces"], "What is the", "Expected output", OUTCOME)
     links_ = browser.find_elements(By.XPATH, "//*[starts-with(text(), 'What is the')]")
     links_[0].click()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -117,8 +119,9 @@ def served(checkpoint: Path, folder: Path) -> Iterator[str]:
         *("--dtype", "float32", "--max-model-len", "4096", "--enforce-eager", "--seed", "0"),
         *("--kv-cache-memory-bytes", str(1 << 30), "--enable-prompt-tokens-details"),
     ]
+    scratch = tempfile.mkdtemp(prefix="px")  # its sockets need a path shorter than a test's own
     with (folder / "serve.log").open("wb") as log:
-        environment = child_environment(os.environ, str(folder))
+        environment = child_environment(os.environ, scratch)
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -133,6 +136,7 @@ def served(checkpoint: Path, folder: Path) -> Iterator[str]:
     finally:
         kill_at_once([*below(server.pid), server.pid])
         server.wait()
+        shutil.rmtree(scratch)
 
 
 def test_an_endpoint_with_the_same_checkpoint_gives_the_same_answers(
