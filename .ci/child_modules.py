@@ -46,7 +46,7 @@ FOR_ENDPOINTS = ("httpx", "httpx_sse", "tenacity")
 
 def main() -> int:
     """The exit code."""
-    graph = grimp.build_graph("pixtrack", include_external_packages=True)
+    graph = grimp.build_graph("pixtrack", include_external_packages=True, cache_dir=None)
     ours = {module for module in graph.modules if module.startswith("pixtrack")}
     roots = [f"pixtrack.tasks.inference.{name}" for name in ENTRY_POINTS]
     modules = {module for module in ours if _within(module, roots)}

@@ -14,9 +14,9 @@ from pixtrack.configs.errors import UserError
 _REFERENCE = re.compile(r"(?P<place>[^:\n]+):(?P<function>[A-Za-z_]\w*)")
 
 
-def is_reference(name: str) -> bool:
-    """Whether the name refers to code: it has a colon, which no name of pixtrack's own has."""
-    return ":" in name
+def is_reference(name: object) -> bool:
+    """Whether it refers to code: a text with a colon, which no name of pixtrack's own has."""
+    return isinstance(name, str) and ":" in name
 
 
 def parts(reference: str) -> tuple[str, str]:

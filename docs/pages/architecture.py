@@ -29,7 +29,7 @@ def layers() -> tuple[tuple[str, ...], ...]:
 @cache
 def imports() -> dict[tuple[str, str], int]:
     """(importer, imported) to the number of import lines, among the boxes of the picture."""
-    graph: Any = grimp.build_graph("pixtrack")
+    graph: Any = grimp.build_graph("pixtrack", cache_dir=None)
     boxes = [name for row in layers() for name in row]
     owner = {
         module: max((b for b in boxes if f"{module}.".startswith(f"{b}.")), key=len, default="")
