@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pixtrack.configs.paths import Home
+from pixtrack.configs.paths import PACKAGE_ROOT, Home
 from pixtrack.configs.schema import AnnotationDataset, DatasetConfig
 from tests.doubles.hub import FakeHub
 from tests.doubles.hub_datasets import HubCopy, png
@@ -112,3 +113,14 @@ def changed(copy: HubCopy, **source: object) -> HubCopy:
     """The copy with other settings of its source."""
     new = copy.source.model_copy(update=source)
     return dataclasses.replace(copy, config=copy.config.model_copy(update={"source": new}))
+
+
+@pytest.fixture
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the configurations, to be written to."""
+    copy = tmp_path / "configs"
+    for kind in ("datasets", "prompts", "groups"):
+        shutil.copytree(PACKAGE_ROOT / "configs" / kind, copy / kind)
+    monkeypatch.setenv("PIXTRACK_CONFIGS", str(copy))
+    monkeypatch.setenv("PIXTRACK_HOME", str(tmp_path / "home"))
+    return copy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,13 @@ import pytest
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset
-from pixtrack.configs.paths import PACKAGE_ROOT, Home
+from pixtrack.configs.paths import Home
 from pixtrack.tasks.datasets import prepare
 from pixtrack.tasks.datasets.adding import add_dataset
 from pixtrack.tasks.datasets.new_dataset import NewDataset
 from tests.tasks.datasets.conftest import Folder, row
 
-
-@pytest.fixture(autouse=True)
-def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the configurations, to be written to."""
-    copy = tmp_path / "configs"
-    for kind in ("datasets", "prompts"):
-        shutil.copytree(PACKAGE_ROOT / "configs" / kind, copy / kind)
-    monkeypatch.setenv("PIXTRACK_CONFIGS", str(copy))
-    return copy
+pytestmark = pytest.mark.usefixtures("configs")
 
 
 def new(folder: Folder, **changes: Any) -> NewDataset:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from pixtrack.configs.errors import UserError
 from pixtrack.configs.loading import load_dataset
-from pixtrack.configs.paths import PACKAGE_ROOT, Home
+from pixtrack.configs.paths import Home
 from pixtrack.tasks.datasets import prepare
 from pixtrack.tasks.datasets.adding import add_dataset
 from pixtrack.tasks.datasets.new_dataset import NewDataset
@@ -61,12 +60,7 @@ FUZZ = settings(
 )
 
 
-@pytest.fixture(autouse=True)
-def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in ("datasets", "prompts", "groups"):
-        shutil.copytree(PACKAGE_ROOT / "configs" / kind, tmp_path / "configs" / kind)
-    monkeypatch.setenv("PIXTRACK_CONFIGS", str(tmp_path / "configs"))
-    monkeypatch.setenv("PIXTRACK_HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("configs")
 
 
 def add(folder: Folder, file: Path, home: Home) -> None:
