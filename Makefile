@@ -56,7 +56,7 @@ compare: setup ## Compare runs: RUNS="model@dataset model@dataset …"
 check: setup ## What this machine can run, and whether MODEL= fits
 	@$(BIN)/pixtrack check $${MODEL:+--model "$$MODEL"} $(ARGS)
 
-test: setup ## Run the tests (ARGS='-m "not engine"' for the quick ones; PROCESSES=0: one at a time)
+test: $(VENV)/.docs-ready ## Run the tests (ARGS='-m "not engine"' for the quick ones; PROCESSES=0: one at a time)
 	@$(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
 
 lint: setup ## Format, lint, types, import rules, and what Python the inference child needs

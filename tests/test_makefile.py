@@ -41,8 +41,12 @@ def venv(tmp_path: Path) -> Path:
 def make(venv: Path, *arguments: str, **variables: str) -> list[str]:
     """What `pixtrack` was given by a target."""
     command = ["make", "-s", "-C", str(REPOSITORY), f"VENV={venv}", *arguments]
-    environment = {**os.environ, **variables}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    # Where make runs the tests, its own options and variables (ARGS) are none of this make's.
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS"}
+    kept = {name: value for name, value in os.environ.items() if name not in outer}
+    done = subprocess.run(
+        command, env={**kept, **variables}, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return (venv.parent / "given").read_text().splitlines()
 

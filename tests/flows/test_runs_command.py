@@ -23,7 +23,7 @@ from pixtrack.tasks.tracking.settings import TraceSettings, TrackingSettings
 from tests.doubles.finished_runs import finished_run
 from tests.doubles.recorder import MemoryRecorder
 from tests.doubles.synthetic_runs import DatasetFactory
-from tests.shared import ANNOTATIONS
+from tests.shared import ANNOTATIONS, needs_annotations
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +310,7 @@ def test_rescoring_on_other_annotations_is_refused(home: Home, files: tuple[Path
     assert isinstance(error, UserError) and "another version" in str(error)
 
 
-@pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason="the annotation files are not here")
+@needs_annotations
 def test_the_real_docvqa_questions_come_in_whole(home: Home, tmp_path: Path) -> None:
     annotations = ANNOTATIONS / "docvqa_val.jsonl"
     rows = [json.loads(line) for line in annotations.read_text(encoding="utf-8").splitlines()]

@@ -71,7 +71,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_address_without_ray_is_one_line(
     address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason="Ray is in the extra `ray`: pip install -e .[dev]")
     monkeypatch.setattr(connection, "DEFAULT_PORT", 9)
     monkeypatch.setattr(connection, "REACH_SECONDS", 2.0)
     with pytest.raises(UserError, match=f"--cluster {address}") as refused:

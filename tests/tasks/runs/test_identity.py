@@ -37,16 +37,19 @@ def print_of(
     return fingerprint(identity_of(asked, facts["model"], facts["engine"], ready, longest))
 
 
+ONE_PAGE = {"pages": "first", "max_pages": 1}
+"""Changes nothing where there is one page or none."""
+
+
 @pytest.mark.parametrize("longest", [None, 4096])
-@pytest.mark.parametrize("images", [0, 1, 5])
 @pytest.mark.parametrize(
-    "dataset", [{}, {"pages": "first", "max_pages": 1}, {"cluster": "document"}]
+    ("images", "dataset"),
+    [(images, dataset) for images in (0, 1, 5) for dataset in ({}, {"cluster": "document"})]
+    + [(images, ONE_PAGE) for images in (0, 1)],
 )
 def test_runs_of_before_keep_their_fingerprint(
     longest: int | None, images: int, dataset: dict[str, Any]
 ) -> None:
-    if images > 1 and "pages" in dataset:
-        pytest.skip("pages are chosen: another run")
     assert print_of(cell(dataset=dataset), prepared(images), longest) == BEFORE
 
 

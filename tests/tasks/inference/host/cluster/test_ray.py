@@ -40,7 +40,7 @@ MARK = "PIXTRACK_TEST_CLUSTER"
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A head without room, and two nodes with room for one replica each."""
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason="Ray is in the extra `ray`: pip install -e .[dev]")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv(MARK, str(os.getpid()))
@@ -177,7 +177,7 @@ def test_the_drivers_death_ends_every_actor_and_child(
 
 
 def test_a_ray_of_its_own_ends_with_the_drivers_death(endpoint: Endpoint, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason="Ray is in the extra `ray`: pip install -e .[dev]")
     write_job(tmp_path, questions(draw_images(tmp_path, 100), 3))
     command = [sys.executable, "-m", "tests.tasks.inference.host.cluster.driving"]
     mark = f"own {os.getpid()}"
