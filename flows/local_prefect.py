@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 RECORD_SECONDS = 5.0
 """How long a command waits at its end until the server has recorded everything."""
 
+CANCELLED_SECONDS = 1.5
+"""The same after a signal, and how long the server may take to end: a command ends within 10 s of
+the signal, of which its engine may take six."""
+
 _IMPATIENT = {"PREFECT_API_REQUEST_TIMEOUT": "5", "PREFECT_CLIENT_MAX_RETRIES": "0"}
 """Limits for requests that Prefect makes by itself, in threads of its own."""
 
@@ -101,20 +105,22 @@ class LocalPrefect:
 
     def stop(self) -> None:
         """Waits, for seconds, until everything is recorded, then ends a server of our own."""
-        recorded = self._settle() if self._outcome is not None else False
+        cancelled = self._outcome is not None and self._outcome.ended == "CRASHED"
+        seconds = CANCELLED_SECONDS if cancelled else RECORD_SECONDS
+        recorded = self._settle(seconds) if self._outcome is not None else False
         if self._server is not None:
-            self._server.stop(seconds=5 if recorded else 1)
+            self._server.stop(seconds if recorded else 1)
             self._server = None
 
-    def _settle(self) -> bool:
+    def _settle(self, seconds: float) -> bool:
         """Waits until the server has every report and has recorded every task run; whether it
         has.
         """
         from pixtrack.tasks.prefecting.reaping import FINAL
         from pixtrack.tasks.prefecting.reports import api, reports
 
-        deadline = time.monotonic() + RECORD_SECONDS
-        if not reports().flush(RECORD_SECONDS) or self._server is None:
+        deadline = time.monotonic() + seconds
+        if not reports().flush(seconds) or self._server is None:
             return not reports().away
         assert self._outcome is not None
         wanted = {"flow_runs": {"id": {"any_": [self._outcome.flow_run_id]}}}
