@@ -68,9 +68,9 @@ def _unused_images(home: Home) -> list[Path]:
             logger.warning("%s: cannot be read, so no image is called unused", file)
             return []
         used.update(Path(image.path).name for sample in samples for image in sample.images)
+    # A run may be older than its dataset's present samples, and then has other images.
     for file in home.runs.glob("*/*/run.json"):
-        if not (home.datasets / file.parts[-3] / "samples.parquet").exists():
-            used.update(_images_of_run(RunDirectory(file.parent)))
+        used.update(_images_of_run(RunDirectory(file.parent)))
     return sorted(path for path in stored if path.name not in used)
 
 

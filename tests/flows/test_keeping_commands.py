@@ -19,7 +19,8 @@ from pixtrack.configs.errors import UserError
 from pixtrack.configs.paths import Home
 from pixtrack.flows.cli.main import app
 from pixtrack.tasks.comparison import resolve_run, stored_runs
-from pixtrack.tasks.records import Answer
+from pixtrack.tasks.datasets.samples_file import write_samples
+from pixtrack.tasks.records import Answer, Sample
 from pixtrack.tasks.runs.journal import Journal
 from tests.doubles.finished_runs import finished_run
 from tests.doubles.recorder import MemoryRecorder
@@ -149,6 +150,16 @@ def test_clean_shows_what_takes_the_room_and_removes_what_is_named(home: Home) -
     assert "nothing of images" in pixtrack("clean", "images", "--yes").output
     done("clean", "logs", "--yes")
     assert not list((home.root / "logs").iterdir()) and len(stored_runs(home)) == 2
+
+
+def test_images_of_a_run_stay_where_its_dataset_was_prepared_anew_without_them(home: Home) -> None:
+    shown = set(home.images.rglob("*.png"))
+    (home.datasets / "docvqa_val").mkdir(parents=True)
+    write_samples(
+        home.datasets / "docvqa_val" / "samples.parquet", [Sample(0, "q", "What?", ())], {}
+    )
+    assert shown and "nothing of images" in pixtrack("clean", "images", "--yes").output
+    assert all(path.exists() for path in shown)
 
 
 @pytest.mark.parametrize("kind", ["answers", "runs", "mlflow", "../x"])
