@@ -16,10 +16,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from pixtrack.tasks.transfer import download as transfer
 from tests.doubles.hub_contents import Content, Fault, Repo, Seen, is_lfs, length, pieces
 from tests.doubles.hub_protocol import HubHandler
 
@@ -132,3 +137,16 @@ class FakeHub:
                 git.update(piece)
             self._hashes[key] = (sha.hexdigest(), git.hexdigest())
         return self._hashes[key]
+
+
+@contextmanager
+def hub_for_downloads(patch: pytest.MonkeyPatch, hub_home: Path) -> Iterator[FakeHub]:
+    """A hub that downloads go to, with the client's own files in `hub_home`, and no token."""
+    patch.setenv("HF_HOME", str(hub_home))
+    patch.setattr(transfer, "SPARE_BYTES", 0)
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "PIXTRACK_MODEL_SOURCE"):
+        patch.delenv(name, raising=False)
+    patch.setattr("huggingface_hub.get_token", lambda: None)
+    with FakeHub() as server:
+        patch.setenv("HF_ENDPOINT", server.url)
+        yield server

@@ -16,8 +16,7 @@ from pixtrack.tasks.download import fetch_model, model_identity
 from pixtrack.tasks.download.generated import write_random_pixtral
 from pixtrack.tasks.environment import find_model, plan_memory, unconfigured
 from pixtrack.tasks.environment.model_file import add
-from pixtrack.tasks.transfer import download as transfer
-from tests.doubles.hub import FakeHub
+from tests.doubles.hub import FakeHub, hub_for_downloads
 from tests.doubles.machines import t4
 from tests.doubles.model_files import hf_files, mistral_files
 from tests.tasks.environment.test_reading import PIXTRAL_HF, QWEN
@@ -35,14 +34,8 @@ PARAMS = {
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("PIXTRACK_CONFIGS", str(tmp_path))
-    monkeypatch.setattr(transfer, "SPARE_BYTES", 0)
-    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "PIXTRACK_MODEL_SOURCE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    with FakeHub() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
+    with hub_for_downloads(monkeypatch, tmp_path / "hf") as server:
         yield server
 
 
